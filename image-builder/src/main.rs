@@ -1,0 +1,3 @@
+//! The `image-builder` command.
+
+fn main() {}

@@ -1,0 +1,76 @@
+//! What is known of a machine, as values that can be saved, mailed and replayed.
+
+use partitioner::units::{BlockSize, Bytes};
+use serde::{Deserialize, Serialize};
+
+/// One machine. `host-installer facts --json` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFacts {
+    pub firmware: Firmware,
+    /// Memory of the machine, in bytes.
+    pub memory: Bytes,
+    /// Logical CPUs.
+    pub cpus: u32,
+    pub disks: Vec<DiskFacts>,
+    pub nics: Vec<NicFacts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    Bios,
+    Uefi,
+}
+
+/// One whole disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFacts {
+    /// The device or image file, as it is opened: `/dev/nvme0n1`, `disk.img`.
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wwn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Names below `/dev/disk/by-id`, without the folder.
+    #[serde(default)]
+    pub by_id: Vec<String>,
+    /// Names below `/dev/disk/by-path`, without the folder.
+    #[serde(default)]
+    pub by_path: Vec<String>,
+    /// `nvme`, `ata`, `scsi`, `usb`, `virtio`, `mmc`, `file`.
+    pub transport: String,
+    pub size: Bytes,
+    pub block_size: BlockSize,
+    pub removable: bool,
+    pub read_only: bool,
+    /// The installation medium was read from this disk.
+    #[serde(default)]
+    pub medium: bool,
+    /// Who uses the disk: mount points, device mapper, md, swap. Empty for a free disk.
+    #[serde(default)]
+    pub holders: Vec<String>,
+    /// What is on it, for people and for `on_existing`: one line per thing, such as
+    /// `partition 1: ext4 "root-x"`, `LVM2 physical volume`. Empty for a blank disk.
+    #[serde(default)]
+    pub content: Vec<String>,
+    /// `deployment_id` of a finished xenhost installation found on this disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_id: Option<String>,
+}
+
+/// One Ethernet interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NicFacts {
+    pub name: String,
+    /// Lower case, colons: `00:16:3e:aa:bb:cc`.
+    pub mac: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<bool>,
+}

@@ -1,0 +1,1 @@
+//! What the installer does: ports, hosts, engine, front ends.

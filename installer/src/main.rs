@@ -1,0 +1,3 @@
+//! The `host-installer` command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `partitioner` command.
+
+fn main() {}

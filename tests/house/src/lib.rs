@@ -1,0 +1,1 @@
+//! House rules and tests that span crates live in `tests/`.

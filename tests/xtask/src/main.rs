@@ -1,0 +1,3 @@
+//! `cargo xtask`: set up, build, boot and test xenhost.
+
+fn main() {}
