@@ -1,0 +1,285 @@
+//! External programs: a command line as a value, and the one place that starts processes.
+//!
+//! A program is looked for in fixed folders only, runs with a cleared environment and `LC_ALL=C`,
+//! and has a time limit. Nobody sees its output before its exit status was checked.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Where programs are looked for, in this order.
+pub const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// The limit of a [`Call`] that names none. Generous: emulated machines are slow.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
+/// How much of a failed program's error output a message repeats.
+const TAIL_BYTES_MAX: usize = 2048;
+
+/// A command line, not yet run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub program: &'static str,
+    pub args: Vec<OsString>,
+    pub env: Vec<(&'static str, OsString)>,
+    /// Exit statuses that count as success beside 0.
+    pub also_ok: Vec<i32>,
+    pub timeout: Duration,
+}
+
+impl Call {
+    pub fn new(program: &'static str) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            also_ok: Vec::new(),
+            timeout: TIMEOUT_DEFAULT,
+        }
+    }
+
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name, value.as_ref().to_owned()));
+        self
+    }
+
+    /// Exit `status` counts as success too.
+    #[must_use]
+    pub fn accept(mut self, status: i32) -> Self {
+        self.also_ok.push(status);
+        self
+    }
+
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+}
+
+impl fmt::Display for Call {
+    /// As a person would type it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program)?;
+        for arg in &self.args {
+            let arg = arg.to_string_lossy();
+            if arg.contains(' ') || arg.is_empty() {
+                write!(f, " '{arg}'")?;
+            } else {
+                write!(f, " {arg}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a successful program printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    pub status: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Carries what a person needs to run the command again by hand.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("program {program} is not in {}", FOLDERS.join(", "))]
+    NotFound { program: &'static str },
+    #[error("running `{call}`: {source}")]
+    Start { call: Box<Call>, source: io::Error },
+    #[error("`{call}` ended with {status}: {stderr}")]
+    Status { call: Box<Call>, status: String, stderr: String },
+    #[error("`{call}` was ended after {} s, its time limit", call.timeout.as_secs())]
+    Timeout { call: Box<Call> },
+}
+
+/// Runs programs. There is no way to get the output without the check for success.
+pub trait Run: fmt::Debug {
+    fn run(&mut self, call: &Call) -> Result<Output, CallError>;
+}
+
+/// Where `program` lies, if it is installed.
+pub fn find_program(program: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.is_file())
+}
+
+/// Runs real processes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Processes;
+
+impl Run for Processes {
+    fn run(&mut self, call: &Call) -> Result<Output, CallError> {
+        let path =
+            find_program(call.program).ok_or(CallError::NotFound { program: call.program })?;
+        let start = |source| CallError::Start { call: Box::new(call.clone()), source };
+        let child = spawn(&path, call).map_err(start)?;
+        let ended = wait(child, call.timeout).map_err(start)?;
+        let Some((status, stdout, stderr)) = ended else {
+            return Err(CallError::Timeout { call: Box::new(call.clone()) });
+        };
+        match status.code() {
+            Some(code) if code == 0 || call.also_ok.contains(&code) => {
+                Ok(Output { status: code, stdout, stderr })
+            }
+            Some(_) | None => Err(CallError::Status {
+                call: Box::new(call.clone()),
+                status: status.to_string(),
+                stderr: tail(&stderr),
+            }),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the port that starts processes")]
+fn spawn(path: &Path, call: &Call) -> io::Result<Child> {
+    std::process::Command::new(path)
+        .args(&call.args)
+        .env_clear()
+        .env("PATH", FOLDERS.join(":"))
+        .env("LC_ALL", "C")
+        .envs(call.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+}
+
+type Ended = (ExitStatus, Vec<u8>, Vec<u8>);
+
+/// Waits for the end of the process and of its output, `None` if the limit passed first; then it
+/// was killed.
+fn wait(mut child: Child, limit: Duration) -> io::Result<Option<Ended>> {
+    // The handle is taken before the process can be reaped, so that it cannot name another one.
+    let handle = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| io::Error::other("the process has no id"))
+        .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+    let handle = match handle {
+        Ok(handle) => handle,
+        Err(error) => {
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
+    };
+    let stdout = child.stdout.take().map(read_all);
+    let stderr = child.stderr.take().map(read_all);
+    let (done, ended) = mpsc::channel();
+    let waiter = thread::spawn(move || {
+        let stdout = stdout.map_or(Ok(Vec::new()), join);
+        let stderr = stderr.map_or(Ok(Vec::new()), join);
+        let all = child.wait().and_then(|status| Ok((status, stdout?, stderr?)));
+        // The receiver is gone only if the limit passed.
+        drop(done.send(all));
+    });
+    match ended.recv_timeout(limit) {
+        Ok(all) => all.map(Some),
+        Err(RecvTimeoutError::Timeout) => {
+            pidfd_send_signal(&handle, Signal::KILL)?;
+            // A grandchild may hold the pipes open, so the waiter is not joined.
+            drop(waiter);
+            Ok(None)
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the waiting thread died")),
+    }
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<io::Result<Vec<u8>>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+fn join(reader: thread::JoinHandle<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
+    reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread died")))
+}
+
+/// The last lines of an error output, on one line.
+fn tail(stderr: &[u8]) -> String {
+    let from = stderr.len().saturating_sub(TAIL_BYTES_MAX);
+    let text = String::from_utf8_lossy(stderr.get(from..).unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    if lines.is_empty() { "it said nothing".to_owned() } else { lines.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Call {
+        Call::new("sh").arg("-c").arg(script)
+    }
+
+    #[test]
+    fn output_comes_with_success() {
+        let out = Processes.run(&sh("echo out; echo err >&2")).unwrap();
+        assert_eq!((out.stdout_text().as_str(), out.stderr_text().as_str()), ("out\n", "err\n"));
+    }
+
+    #[test]
+    fn failure_shows_command_status_and_last_words() {
+        let error = Processes.run(&sh("echo no space >&2; exit 3")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`sh -c 'echo no space >&2; exit 3'` ended with exit status: 3: no space"
+        );
+    }
+
+    #[test]
+    fn accepted_status_is_success() {
+        assert_eq!(Processes.run(&sh("exit 1").accept(1)).unwrap().status, 1);
+    }
+
+    #[test]
+    fn time_limit_ends_a_program() {
+        let error = Processes.run(&sh("exec sleep 60").timeout(Duration::from_millis(50)));
+        assert!(matches!(error, Err(CallError::Timeout { .. })), "{error:?}");
+    }
+
+    #[test]
+    fn missing_program_is_named() {
+        let error = Processes.run(&Call::new("no-such-program")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "program no-such-program is not in /usr/sbin, /usr/bin, /sbin, /bin"
+        );
+    }
+
+    #[test]
+    fn environment_is_cleared() {
+        let out = Processes.run(&sh("echo $HOME-$LC_ALL").env("X", "1")).unwrap();
+        assert_eq!(out.stdout_text(), "-C\n");
+    }
+}

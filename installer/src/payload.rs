@@ -1,0 +1,301 @@
+//! The dom0 image on its way from the release to its slot.
+//!
+//! Workers read a frame, compare its SHA-256, and only then decompress it; the calling thread
+//! writes. Between them is a bounded channel, so memory use does not depend on the image. When all
+//! is written and flushed, it is read back and compared. Nothing here knows what a file system is.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+
+use installer_core::outcome::Exit;
+use installer_core::release::{Chunk, Image};
+use partitioner::block::{BlockIo, IoError};
+use partitioner::units::{Extent, Lba};
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::cancel::Cancel;
+use crate::release_dir::hex;
+
+/// Hashing and decompressing beyond this many cores does not outrun a disk.
+const WORKERS_MAX: usize = 4;
+/// Decompressed chunks that may wait for the disk.
+const QUEUE_CHUNKS: usize = 2;
+/// How much is read back at once.
+const READ_BACK_BYTES: usize = 4 << 20;
+
+/// What can go wrong between the release and the slot.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    #[error("{}: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("{}: reading {length} bytes at {offset}: {source}", path.display())]
+    Read { path: PathBuf, offset: u64, length: u64, source: io::Error },
+    /// Found before the chunk was decompressed.
+    #[error(
+        "{}: chunk {chunk} of {chunks}, bytes {offset} to {end}, has SHA-256 {have}, the manifest \
+         says {want}; it was not decompressed",
+        path.display()
+    )]
+    Hash {
+        path: PathBuf,
+        chunk: usize,
+        chunks: usize,
+        offset: u64,
+        end: u64,
+        have: String,
+        want: String,
+    },
+    #[error("{}: chunk {chunk} is not what the manifest says: {why}", path.display())]
+    Frame { path: PathBuf, chunk: usize, why: String },
+    #[error("the dom0 image has {image} bytes, its slot {slot}")]
+    TooLarge { image: u64, slot: u64 },
+    #[error("writing the dom0 image: {0}")]
+    Write(#[source] IoError),
+    #[error(
+        "bytes {offset} to {end} of the dom0 image read back from the disk are not what was written"
+    )]
+    ReadBack { offset: u64, end: u64 },
+    #[error("cancelled")]
+    Cancelled,
+    #[error("a worker thread ended before its work")]
+    WorkerLost,
+}
+
+impl PayloadError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Hash { .. } => Exit::HashMismatch,
+            Self::Open { .. } | Self::Read { .. } | Self::Frame { .. } => Exit::SourceFailed,
+            Self::TooLarge { .. } => Exit::Unsuitable,
+            Self::Write(_) | Self::ReadBack { .. } => Exit::IoBeforeCommit,
+            Self::Cancelled => Exit::Cancelled,
+            Self::WorkerLost => Exit::InternalError,
+        }
+    }
+}
+
+/// Reports bytes done of bytes to do.
+pub type Progress<'p> = &'p mut dyn FnMut(u64, u64);
+
+/// Writes the image in `file` to the beginning of `slot`, flushes, and reads it back.
+///
+/// Zero chunks are not read from the release; their blocks are told to be zero.
+pub fn write_image(
+    file: &Path,
+    image: &Image,
+    slot: &mut dyn BlockIo,
+    cancel: &Cancel,
+    progress: Progress<'_>,
+) -> Result<(), PayloadError> {
+    let block = slot.block_size().bytes();
+    let room = slot.blocks().saturating_mul(block);
+    if room < image.size {
+        return Err(PayloadError::TooLarge { image: image.size, slot: room });
+    }
+    // Writing and reading back are one bar, half each.
+    let total = image.size.saturating_mul(2);
+    let mut sums: Vec<Option<u64>> = vec![None; image.chunks.len()];
+    let mut done = 0;
+    transfer(file, image, cancel, &mut |index, chunk, data| {
+        let extent = blocks_of(chunk.offset, chunk.length, block);
+        match data {
+            Some(data) => {
+                slot.write(extent.first(), &data.bytes).map_err(PayloadError::Write)?;
+                sums[index] = Some(data.sum);
+            }
+            None => slot.zero(extent).map_err(PayloadError::Write)?,
+        }
+        done += chunk.length;
+        progress(done, total);
+        Ok(())
+    })?;
+    slot.flush().map_err(PayloadError::Write)?;
+    for (chunk, sum) in image.chunks.iter().zip(&sums) {
+        if cancel.is_set() {
+            return Err(PayloadError::Cancelled);
+        }
+        read_back(slot, chunk, *sum)?;
+        done += chunk.length;
+        progress(done, total);
+    }
+    Ok(())
+}
+
+/// The blocks of a byte range whose ends are multiples of 4096.
+fn blocks_of(offset: u64, length: u64, block: u64) -> Extent {
+    Extent::with_len(Lba::new(offset / block), length.div_ceil(block).max(1))
+        .expect("the range lies within the slot, which was compared before")
+}
+
+/// A decompressed chunk and its checksum.
+struct Data {
+    bytes: Vec<u8>,
+    sum: u64,
+}
+
+/// Gets each chunk's index, and its data unless the chunk is zero.
+type Take<'t> = &'t mut dyn FnMut(usize, &Chunk, Option<Data>) -> Result<(), PayloadError>;
+type Ready = Result<(usize, Data), PayloadError>;
+
+/// Hands every chunk to `take` once, in about the order of the image.
+fn transfer(
+    file: &Path,
+    image: &Image,
+    cancel: &Cancel,
+    take: Take<'_>,
+) -> Result<(), PayloadError> {
+    for (index, chunk) in image.chunks.iter().enumerate().filter(|(_, c)| c.zero) {
+        take(index, chunk, None)?;
+    }
+    let wanted: Vec<usize> =
+        image.chunks.iter().enumerate().filter(|(_, c)| !c.zero).map(|(i, _)| i).collect();
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX);
+    thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel::<Ready>(QUEUE_CHUNKS);
+        for _ in 0..workers {
+            let source = Source { path: file, image };
+            let (send, wanted, next) = (send.clone(), &wanted, &next);
+            scope.spawn(move || work(&source, wanted, next, &send));
+        }
+        drop(send);
+        let mut left = wanted.len();
+        // When this loop is left early the receiver is dropped, and each worker ends at its next
+        // send.
+        for ready in receive {
+            if cancel.is_set() {
+                return Err(PayloadError::Cancelled);
+            }
+            let (index, data) = ready?;
+            take(index, &image.chunks[index], Some(data))?;
+            left -= 1;
+        }
+        if left == 0 { Ok(()) } else { Err(PayloadError::WorkerLost) }
+    })
+}
+
+/// Takes the next chunk until there is none, or nobody listens.
+fn work(source: &Source<'_>, wanted: &[usize], next: &AtomicUsize, send: &SyncSender<Ready>) {
+    let file = match source.open() {
+        Ok(file) => file,
+        // Nobody listens when another worker's error came first.
+        Err(error) => return drop(send.send(Err(error))),
+    };
+    loop {
+        let Some(index) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+        let ready = source
+            .frame(&file, *index)
+            .and_then(|frame| source.verify(*index, frame))
+            .and_then(|frame| source.decompress(*index, &frame));
+        let failed = ready.is_err();
+        if send.send(ready.map(|data| (*index, data))).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Bytes of a frame that nobody has vouched for.
+struct Unverified(Vec<u8>);
+/// Bytes of a frame whose SHA-256 is the manifest's. Only `verify` makes one, and only it can be
+/// decompressed.
+struct Verified(Vec<u8>);
+
+struct Source<'a> {
+    path: &'a Path,
+    image: &'a Image,
+}
+
+impl Source<'_> {
+    fn open(&self) -> Result<File, PayloadError> {
+        File::open(self.path)
+            .map_err(|source| PayloadError::Open { path: self.path.to_owned(), source })
+    }
+
+    fn frame(&self, file: &File, index: usize) -> Result<Unverified, PayloadError> {
+        let chunk = &self.image.chunks[index];
+        let mut bytes = vec![0; len(chunk.frame_length)];
+        file.read_exact_at(&mut bytes, chunk.frame_offset).map_err(|source| {
+            PayloadError::Read {
+                path: self.path.to_owned(),
+                offset: chunk.frame_offset,
+                length: chunk.frame_length,
+                source,
+            }
+        })?;
+        Ok(Unverified(bytes))
+    }
+
+    fn verify(&self, index: usize, frame: Unverified) -> Result<Verified, PayloadError> {
+        let chunk = &self.image.chunks[index];
+        let have = hex(&Sha256::digest(&frame.0));
+        if have == chunk.sha256 {
+            return Ok(Verified(frame.0));
+        }
+        Err(PayloadError::Hash {
+            path: self.path.to_owned(),
+            chunk: index,
+            chunks: self.image.chunks.len(),
+            offset: chunk.frame_offset,
+            end: chunk.frame_offset + chunk.frame_length,
+            have,
+            want: chunk.sha256.clone(),
+        })
+    }
+
+    fn decompress(&self, index: usize, frame: &Verified) -> Result<Data, PayloadError> {
+        let want = len(self.image.chunks[index].length);
+        let wrong = |why| PayloadError::Frame { path: self.path.to_owned(), chunk: index, why };
+        let bytes = zstd::bulk::decompress(&frame.0, want).map_err(|e| wrong(e.to_string()))?;
+        if bytes.len() != want {
+            return Err(wrong(format!("it holds {} bytes, not {want}", bytes.len())));
+        }
+        let sum = xxh3_64(&bytes);
+        Ok(Data { bytes, sum })
+    }
+}
+
+/// Lengths of chunks and frames were bounded when the manifest was read.
+fn len(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("a chunk is at most 64 MiB")
+}
+
+/// Compares what the device returns with what it was given.
+fn read_back(slot: &mut dyn BlockIo, chunk: &Chunk, sum: Option<u64>) -> Result<(), PayloadError> {
+    let differs =
+        || PayloadError::ReadBack { offset: chunk.offset, end: chunk.offset + chunk.length };
+    let same = match sum {
+        Some(sum) => {
+            let mut bytes = vec![0; len(chunk.length)];
+            let first = Lba::new(chunk.offset / slot.block_size().bytes());
+            slot.read(first, &mut bytes).map_err(PayloadError::Write)?;
+            xxh3_64(&bytes) == sum
+        }
+        None => reads_zero(slot, chunk.offset, chunk.length)?,
+    };
+    if same { Ok(()) } else { Err(differs()) }
+}
+
+/// A zero chunk may be as long as the image, so it is read in pieces.
+fn reads_zero(slot: &mut dyn BlockIo, offset: u64, length: u64) -> Result<bool, PayloadError> {
+    let block = slot.block_size().bytes();
+    let mut bytes = vec![0; READ_BACK_BYTES];
+    let mut at = offset;
+    let end = offset + length;
+    while at < end {
+        let piece = usize::try_from(end - at).map_or(READ_BACK_BYTES, |n| n.min(READ_BACK_BYTES));
+        let piece = &mut bytes[..piece];
+        slot.read(Lba::new(at / block), piece).map_err(PayloadError::Write)?;
+        if piece.iter().any(|b| *b != 0) {
+            return Ok(false);
+        }
+        at += u64::try_from(piece.len()).expect("a piece is 4 MiB at most");
+    }
+    Ok(true)
+}

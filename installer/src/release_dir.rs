@@ -1,0 +1,339 @@
+//! A release in a directory: its manifest, and files that are handed out only when their bytes
+//! match it.
+//!
+//! The dom0 image is not read here but by `payload`, chunk by chunk. Signatures are not checked
+//! yet: a release is trusted as the medium is.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use installer_core::outcome::Exit;
+use installer_core::release::{
+    self, BOOT_IMG, CORE_IMG, Chunk, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Image, Manifest,
+};
+use sha2::{Digest, Sha256};
+
+/// No manifest of ours comes near it: 18 GiB in 4 MiB chunks are 4608 entries of some 200 bytes.
+const MANIFEST_BYTES_MAX: u64 = 8 << 20;
+/// Files that are read whole. The largest is the installer's initramfs, 80 MiB at most.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+/// A chunk, and a frame, that must be held in memory.
+const CHUNK_BYTES_MAX: u64 = 64 << 20;
+/// Image offsets and lengths are multiples of it.
+const IMAGE_ALIGN: u64 = 4096;
+/// The machines that xenhost runs on.
+const ARCH: &str = "x86_64";
+
+/// A release whose manifest makes sense. The files behind it may still be missing or damaged.
+#[derive(Clone, Debug)]
+pub struct Release {
+    dir: PathBuf,
+    manifest: Manifest,
+}
+
+/// What is wrong with a release.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {why}", path.display())]
+    Manifest { path: PathBuf, why: String },
+    #[error("{} has {have} bytes, the manifest says {want}", path.display())]
+    Size { path: PathBuf, have: u64, want: u64 },
+    #[error("{} has SHA-256 {have}, the manifest says {want}", path.display())]
+    Hash { path: PathBuf, have: String, want: String },
+    #[error("{}: the manifest does not name {file}", path.display())]
+    NotListed { path: PathBuf, file: &'static str },
+}
+
+impl ReleaseError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Hash { .. } => Exit::HashMismatch,
+            Self::Read { .. }
+            | Self::Manifest { .. }
+            | Self::Size { .. }
+            | Self::NotListed { .. } => Exit::SourceFailed,
+        }
+    }
+}
+
+/// What the boot partition and the head of the disk are made of, checked and held in memory: each
+/// is read from a slow medium once, and before anything is written.
+#[derive(Clone)]
+pub struct BootFiles {
+    pub boot_img: Vec<u8>,
+    pub core_img: Vec<u8>,
+    pub grub_efi: Vec<u8>,
+    pub kernel: Vec<u8>,
+    pub initrd: Vec<u8>,
+}
+
+impl std::fmt::Debug for BootFiles {
+    /// Lengths only: the contents are megabytes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BootFiles")
+            .field("boot_img", &self.boot_img.len())
+            .field("core_img", &self.core_img.len())
+            .field("grub_efi", &self.grub_efi.len())
+            .field("kernel", &self.kernel.len())
+            .field("initrd", &self.initrd.len())
+            .finish()
+    }
+}
+
+impl Release {
+    /// Reads and checks the manifest. Opens no other file.
+    pub fn open(dir: &Path) -> Result<Self, ReleaseError> {
+        let path = dir.join(release::MANIFEST);
+        let bytes = read_bounded(&path, MANIFEST_BYTES_MAX)?;
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|e| ReleaseError::Manifest { path: path.clone(), why: e.to_string() })?;
+        check_manifest(&manifest).map_err(|why| ReleaseError::Manifest { path, why })?;
+        Ok(Self { dir: dir.to_owned(), manifest })
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn image_path(&self) -> PathBuf {
+        self.dir.join(&self.manifest.image.file)
+    }
+
+    /// Every file is there and has its length. Cheap; reads no contents.
+    pub fn check_sizes(&self) -> Result<(), ReleaseError> {
+        let image = &self.manifest.image;
+        check_size(&self.image_path(), image.file_size)?;
+        for file in &self.manifest.files {
+            check_size(&self.dir.join(&file.path), file.size)?;
+        }
+        Ok(())
+    }
+
+    /// The contents of a listed file, after its length and hash were compared.
+    pub fn read(&self, name: &'static str) -> Result<Vec<u8>, ReleaseError> {
+        let path = self.dir.join(name);
+        let Some(file) = self.manifest.file(name) else {
+            let path = self.dir.join(release::MANIFEST);
+            return Err(ReleaseError::NotListed { path, file: name });
+        };
+        check_size(&path, file.size)?;
+        let bytes = read_bounded(&path, FILE_BYTES_MAX)?;
+        let have = hex(&Sha256::digest(&bytes));
+        if have != file.sha256 {
+            return Err(ReleaseError::Hash { path, have, want: file.sha256.clone() });
+        }
+        Ok(bytes)
+    }
+
+    pub fn read_boot_files(&self) -> Result<BootFiles, ReleaseError> {
+        Ok(BootFiles {
+            boot_img: self.read(BOOT_IMG)?,
+            core_img: self.read(CORE_IMG)?,
+            grub_efi: self.read(GRUB_EFI)?,
+            kernel: self.read(INSTALLER_KERNEL)?,
+            initrd: self.read(INSTALLER_INITRD)?,
+        })
+    }
+}
+
+fn check_size(path: &Path, want: u64) -> Result<(), ReleaseError> {
+    let meta = fs::metadata(path)
+        .map_err(|source| ReleaseError::Read { path: path.to_owned(), source })?;
+    if !meta.is_file() {
+        let source = io::Error::from(io::ErrorKind::InvalidInput);
+        return Err(ReleaseError::Read { path: path.to_owned(), source });
+    }
+    if meta.len() == want {
+        Ok(())
+    } else {
+        Err(ReleaseError::Size { path: path.to_owned(), have: meta.len(), want })
+    }
+}
+
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReleaseError> {
+    let failed = |source| ReleaseError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len <= bytes_max) {
+        Ok(bytes)
+    } else {
+        let why = format!("more than {bytes_max} bytes");
+        Err(ReleaseError::Manifest { path: path.to_owned(), why })
+    }
+}
+
+/// The rules that the types of the manifest do not hold: what `payload` relies on.
+pub fn check_manifest(manifest: &Manifest) -> Result<(), String> {
+    if manifest.schema != release::SCHEMA {
+        return Err(format!("schema is {:?}, {:?} is known", manifest.schema, release::SCHEMA));
+    }
+    if manifest.arch != ARCH {
+        return Err(format!("the release is for {}, this installer is for {ARCH}", manifest.arch));
+    }
+    let mut names = vec![&manifest.image.file];
+    names.extend(manifest.files.iter().map(|f| &f.path));
+    for name in names {
+        if !is_plain(name) {
+            return Err(format!("{name:?} is not a path within the release"));
+        }
+    }
+    for file in &manifest.files {
+        check_hash(&file.path, &file.sha256)?;
+    }
+    check_image(&manifest.image)
+}
+
+fn check_image(image: &Image) -> Result<(), String> {
+    if image.size == 0 || !image.size.is_multiple_of(IMAGE_ALIGN) {
+        let size = image.size;
+        return Err(format!("image: size {size} is not a multiple of {IMAGE_ALIGN} above zero"));
+    }
+    let (mut offset, mut frame_offset) = (0_u64, 0_u64);
+    for (index, chunk) in image.chunks.iter().enumerate() {
+        check_chunk(chunk, offset, frame_offset).map_err(|why| format!("chunk {index}: {why}"))?;
+        // Both sums are bounded by the comparison with the sizes below.
+        offset = offset.checked_add(chunk.length).ok_or("image: longer than 2^64 bytes")?;
+        frame_offset = frame_offset
+            .checked_add(chunk.frame_length)
+            .ok_or("image: its file is longer than 2^64 bytes")?;
+    }
+    if offset != image.size {
+        return Err(format!("image: chunks end at {offset}, its size is {}", image.size));
+    }
+    if frame_offset != image.file_size {
+        let have = image.file_size;
+        return Err(format!("image: frames end at {frame_offset}, the file has {have} bytes"));
+    }
+    Ok(())
+}
+
+fn check_chunk(chunk: &Chunk, offset: u64, frame_offset: u64) -> Result<(), String> {
+    if chunk.offset != offset || chunk.frame_offset != frame_offset {
+        let at = (chunk.offset, chunk.frame_offset);
+        return Err(format!(
+            "begins at {at:?}, the one before ended at {:?}",
+            (offset, frame_offset)
+        ));
+    }
+    let lengths = [chunk.length, chunk.frame_length];
+    if lengths.iter().any(|len| *len == 0 || CHUNK_BYTES_MAX < *len) && !chunk.zero {
+        return Err(format!("lengths {lengths:?} are not within 1 and {CHUNK_BYTES_MAX}"));
+    }
+    if !chunk.length.is_multiple_of(IMAGE_ALIGN) {
+        return Err(format!("length {} is not a multiple of {IMAGE_ALIGN}", chunk.length));
+    }
+    check_hash("its frame", &chunk.sha256)
+}
+
+fn check_hash(what: &str, text: &str) -> Result<(), String> {
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if text.len() == 64 && text.bytes().all(is_hex) {
+        Ok(())
+    } else {
+        Err(format!("{what}: {text:?} is not a SHA-256 in lower-case hexadecimal"))
+    }
+}
+
+/// Relative, and without a way out.
+fn is_plain(name: &str) -> bool {
+    name.split('/').all(|part| !matches!(part, "" | "." | "..")) && !name.contains('\0')
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).expect("four bits are one digit");
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TinyRelease;
+
+    #[test]
+    fn a_whole_release_is_accepted() {
+        let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
+        let release = Release::open(tiny.dir()).unwrap();
+        release.check_sizes().unwrap();
+        assert_eq!(release.read_boot_files().unwrap().boot_img.len(), 512);
+    }
+
+    #[track_caller]
+    fn refused(edit: impl FnOnce(&mut Manifest), want: &str) {
+        let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
+        let mut manifest = Release::open(tiny.dir()).unwrap().manifest().clone();
+        edit(&mut manifest);
+        assert_eq!(check_manifest(&manifest).unwrap_err(), want);
+    }
+
+    #[test]
+    fn another_schema() {
+        refused(
+            |m| m.schema = "xenhost-release/v9".into(),
+            r#"schema is "xenhost-release/v9", "xenhost-release/v1" is known"#,
+        );
+    }
+
+    #[test]
+    fn a_file_outside_the_release() {
+        refused(
+            |m| m.files[0].path = "../../etc/shadow".into(),
+            r#""../../etc/shadow" is not a path within the release"#,
+        );
+    }
+
+    #[test]
+    fn a_gap_between_chunks() {
+        refused(
+            |m| m.image.chunks[0].offset = 4096,
+            "chunk 0: begins at (4096, 0), the one before ended at (0, 0)",
+        );
+    }
+
+    #[test]
+    fn chunks_shorter_than_the_image() {
+        refused(|m| m.image.size += 4096, "image: chunks end at 12288, its size is 16384");
+    }
+
+    #[test]
+    fn a_hash_that_is_none() {
+        refused(
+            |m| m.image.chunks[0].sha256 = "abc".into(),
+            r#"chunk 0: its frame: "abc" is not a SHA-256 in lower-case hexadecimal"#,
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_found_without_reading_others() {
+        let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
+        fs::remove_file(tiny.dir().join(INSTALLER_KERNEL)).unwrap();
+        let error = Release::open(tiny.dir()).unwrap().check_sizes().unwrap_err();
+        assert_eq!(error.exit(), Exit::SourceFailed);
+        assert!(error.to_string().contains("installer/vmlinuz: No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_truncated_file_is_told_with_both_lengths() {
+        let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
+        let path = tiny.dir().join(GRUB_EFI);
+        File::options().write(true).open(&path).unwrap().set_len(3).unwrap();
+        let error = Release::open(tiny.dir()).unwrap().check_sizes().unwrap_err();
+        assert!(error.to_string().ends_with("has 3 bytes, the manifest says 1000"), "{error}");
+    }
+
+    #[test]
+    fn a_changed_file_is_a_hash_mismatch() {
+        let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
+        tiny.flip_byte(INSTALLER_INITRD, 5);
+        let error = Release::open(tiny.dir()).unwrap().read_boot_files().unwrap_err();
+        assert_eq!(error.exit(), Exit::HashMismatch);
+    }
+}
