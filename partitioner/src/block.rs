@@ -4,6 +4,13 @@
 
 use std::io;
 
+pub mod device;
+pub mod fence;
+pub mod file;
+pub mod memory;
+pub mod recorder;
+pub mod window;
+
 use crate::units::{BlockSize, Extent, Lba};
 
 /// What can go wrong with one read, write or flush.
@@ -23,7 +30,7 @@ pub enum IoError {
 /// All that may be done to a disk.
 ///
 /// Implementations: a file, a block device, a fence, a recorder, a fault injector, a window.
-pub trait BlockIo: std::fmt::Debug {
+pub trait BlockIo: std::fmt::Debug + Send {
     /// How messages name the disk.
     fn name(&self) -> &str;
     fn block_size(&self) -> BlockSize;
@@ -37,4 +44,59 @@ pub trait BlockIo: std::fmt::Debug {
     fn flush(&mut self) -> Result<(), IoError>;
     /// Makes the blocks read as zero, by the cheapest way the device has.
     fn zero(&mut self, extent: Extent) -> Result<(), IoError>;
+}
+
+/// Forwards to what a box holds, so that wrappers can be stacked.
+impl<D: BlockIo + ?Sized> BlockIo for Box<D> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn block_size(&self) -> BlockSize {
+        (**self).block_size()
+    }
+    fn blocks(&self) -> u64 {
+        (**self).blocks()
+    }
+    fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+        (**self).read(first, into)
+    }
+    fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+        (**self).write(first, from)
+    }
+    fn flush(&mut self) -> Result<(), IoError> {
+        (**self).flush()
+    }
+    fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
+        (**self).zero(extent)
+    }
+}
+
+/// The extent that a buffer of `bytes` covers from `first` on, checked against the disk. `None` for
+/// an empty buffer, which is no I/O at all. Every implementation asks this first.
+pub fn extent_of(
+    disk: &(impl BlockIo + ?Sized),
+    first: Lba,
+    bytes: usize,
+) -> Result<Option<Extent>, IoError> {
+    let block_size = disk.block_size().bytes();
+    let blocks = u64::try_from(bytes).ok().filter(|len| len.checked_rem(block_size) == Some(0));
+    let Some(blocks) = blocks.and_then(|len| len.checked_div(block_size)) else {
+        return Err(IoError::Unaligned { disk: disk.name().to_owned(), bytes, block_size });
+    };
+    if blocks == 0 {
+        return Ok(None);
+    }
+    // Past 2^64 it is shown up to there.
+    let extent = Extent::with_len(first, blocks).unwrap_or(Extent::from(first..));
+    within(disk, extent).map(|()| Some(extent))
+}
+
+/// Refuses an extent that reaches past the end of the disk.
+pub fn within(disk: &(impl BlockIo + ?Sized), extent: Extent) -> Result<(), IoError> {
+    let blocks = disk.blocks();
+    if extent.last().get() < blocks {
+        Ok(())
+    } else {
+        Err(IoError::OutOfRange { disk: disk.name().to_owned(), extent, blocks })
+    }
 }

@@ -1,5 +1,16 @@
 //! Partition tables that are planned before they are written, and written in an order that a power
 //! cut cannot turn against the host.
+//!
+//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`check`], [`head`], [`gpt`]. Only [`block`]
+//! and its children touch devices and files; [`write`] and [`inspect`] reach a disk through it.
 
 pub mod block;
+pub mod check;
+pub mod gpt;
+pub mod head;
+pub mod ids;
+pub mod inspect;
+pub mod layout;
+pub mod table;
 pub mod units;
+pub mod write;

@@ -156,8 +156,8 @@ pub struct Extent {
 }
 
 impl Extent {
-    pub fn new(first: Lba, last: Lba) -> Option<Self> {
-        (first <= last).then_some(Self { first, last })
+    pub const fn new(first: Lba, last: Lba) -> Option<Self> {
+        if first.0 <= last.0 { Some(Self { first, last }) } else { None }
     }
 
     /// The `blocks` blocks from `first` on; `None` for no block or past 2^64.
@@ -185,6 +185,13 @@ impl Extent {
 
     pub fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// From this block to the last address there is.
+impl From<std::ops::RangeFrom<Lba>> for Extent {
+    fn from(range: std::ops::RangeFrom<Lba>) -> Self {
+        Self { first: range.start, last: Lba(u64::MAX) }
     }
 }
 

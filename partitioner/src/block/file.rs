@@ -1,0 +1,127 @@
+//! A disk image in a file. Holes stay holes: zeroing punches them.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::block::{BlockIo, IoError, extent_of, within};
+use crate::units::{BlockSize, Bytes, Extent, Lba};
+
+/// An image file. A rest at the end that is smaller than a block is not part of the disk.
+#[derive(Debug)]
+pub struct FileDisk {
+    name: String,
+    file: File,
+    block_size: BlockSize,
+    blocks: u64,
+}
+
+impl FileDisk {
+    /// Makes a sparse image that reads as zero. A file that is there already is not touched.
+    pub fn create(path: &Path, size: Bytes, block_size: BlockSize) -> Result<Self, IoError> {
+        let os = at_start(path, "create");
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(&os)?;
+        file.set_len(size.get()).map_err(&os)?;
+        Self::of(path, file, block_size)
+    }
+
+    /// Opens an image for reading and writing.
+    pub fn open(path: &Path, block_size: BlockSize) -> Result<Self, IoError> {
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        Self::of(path, file.map_err(at_start(path, "open"))?, block_size)
+    }
+
+    /// Opens an image; every write is refused by the operating system.
+    pub fn open_read_only(path: &Path, block_size: BlockSize) -> Result<Self, IoError> {
+        let file = File::open(path).map_err(at_start(path, "open"))?;
+        Self::of(path, file, block_size)
+    }
+
+    fn of(path: &Path, file: File, block_size: BlockSize) -> Result<Self, IoError> {
+        let os = at_start(path, "open");
+        let meta = file.metadata().map_err(&os)?;
+        if !meta.is_file() {
+            return Err(os(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        let blocks = Bytes::new(meta.len()).blocks_floor(block_size);
+        Ok(Self { name: path.display().to_string(), file, block_size, blocks })
+    }
+
+    fn offset(&self, at: Lba) -> Result<u64, IoError> {
+        // An extent within the file has an offset; this cannot fail after `extent_of`.
+        at.byte_offset(self.block_size).ok_or_else(|| IoError::OutOfRange {
+            disk: self.name.clone(),
+            extent: Extent::from(at..),
+            blocks: self.blocks,
+        })
+    }
+
+    fn os(&self, action: &'static str, at: Lba) -> impl Fn(io::Error) -> IoError + use<> {
+        let disk = self.name.clone();
+        move |source| IoError::Os { disk: disk.clone(), action, at, source }
+    }
+}
+
+fn at_start(path: &Path, action: &'static str) -> impl Fn(io::Error) -> IoError + use<> {
+    let disk = path.display().to_string();
+    move |source| IoError::Os { disk: disk.clone(), action, at: Lba::new(0), source }
+}
+
+impl BlockIo for FileDisk {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+        extent_of(self, first, into.len())?;
+        self.file.read_exact_at(into, self.offset(first)?).map_err(self.os("read", first))
+    }
+
+    fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+        extent_of(self, first, from.len())?;
+        self.file.write_all_at(from, self.offset(first)?).map_err(self.os("write", first))
+    }
+
+    fn flush(&mut self) -> Result<(), IoError> {
+        self.file.sync_data().map_err(self.os("flush", Lba::new(0)))
+    }
+
+    fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
+        within(self, extent)?;
+        let start = self.offset(extent.first())?;
+        let len = self.offset(Lba::new(extent.blocks()))?;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(&self.file, flags, start, len) {
+            Ok(()) => Ok(()),
+            // A file system without holes: zeros are written out.
+            Err(rustix::io::Errno::OPNOTSUPP) => write_zeros(self, extent),
+            Err(errno) => Err(self.os("zero", extent.first())(errno.into())),
+        }
+    }
+}
+
+/// Zeros an extent by writing, for devices and file systems that have no cheaper way.
+pub(crate) fn write_zeros(disk: &mut dyn BlockIo, extent: Extent) -> Result<(), IoError> {
+    const CHUNK: Bytes = Bytes::mib(1);
+    let step = CHUNK.blocks_floor(disk.block_size()).max(1);
+    let mut at = extent.first();
+    while at <= extent.last() {
+        let left = Extent::new(at, extent.last()).map_or(0, Extent::blocks).min(step);
+        let len = left.saturating_mul(disk.block_size().bytes());
+        disk.write(at, &vec![0; usize::try_from(len).unwrap_or(0)])?;
+        at = at.checked_add(left).unwrap_or(Lba::new(u64::MAX));
+    }
+    Ok(())
+}

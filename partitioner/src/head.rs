@@ -1,0 +1,219 @@
+//! The head of the disk: who owns which block before the first partition, and what LBA 0 holds.
+//!
+//! Pure: boot loader images in, patched images out. Facts about GRUB's images are from its
+//! `boot.S`, `diskboot.S` and `include/grub/i386/pc/boot.h`; the protective MBR follows UEFI 2.10,
+//! section 5.2.3.
+
+use serde::Serialize;
+
+use crate::table::Geometry;
+use crate::units::{BlockSize, Extent, Lba};
+
+mod message;
+
+pub use message::{MESSAGE_MAX, NOT_FINISHED, disarmed_lba0};
+
+/// Who owns which blocks of the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HeadMap {
+    pub primary_header: Lba,
+    /// The primary entry array.
+    pub array_a: Extent,
+    /// A spare place for it, so that a table can be replaced by one write of the header.
+    pub array_b: Extent,
+    /// Saved old LBA 0 and 1, regions, identifiers, CRC.
+    pub rescue: Extent,
+    /// GRUB core images. Absent where BIOS cannot start the disk.
+    pub core_a: Option<Extent>,
+    pub core_b: Option<Extent>,
+    pub first_usable: Lba,
+    /// Blocks in one entry array of 128 entries of 128 bytes.
+    array_blocks: u64,
+}
+
+impl HeadMap {
+    pub const B512: Self = Self {
+        primary_header: Lba::new(1),
+        array_a: blocks(2, 33),
+        array_b: blocks(34, 65),
+        rescue: blocks(66, 127),
+        core_a: Some(blocks(128, 1087)),
+        core_b: Some(blocks(1088, 2047)),
+        first_usable: Lba::new(2048),
+        array_blocks: 32,
+    };
+
+    pub const B4096: Self = Self {
+        primary_header: Lba::new(1),
+        array_a: blocks(2, 5),
+        array_b: blocks(6, 9),
+        rescue: blocks(10, 15),
+        core_a: None,
+        core_b: None,
+        first_usable: Lba::new(256),
+        array_blocks: 4,
+    };
+
+    /// The map for disks with such blocks; `None` where there is none.
+    pub fn of(block_size: BlockSize) -> Option<Self> {
+        match block_size {
+            BlockSize::B512 => Some(Self::B512),
+            BlockSize::B4096 => Some(Self::B4096),
+            _ => None,
+        }
+    }
+
+    /// LBA 0 to the last block before the partitions.
+    pub fn whole(&self) -> Extent {
+        Extent::with_len(Lba::new(0), self.first_usable.get()).unwrap_or(self.array_a)
+    }
+
+    /// The last block of the disk.
+    pub fn backup_header(&self, geometry: Geometry) -> Lba {
+        Lba::new(geometry.blocks.saturating_sub(1))
+    }
+
+    /// The backup entry array, right before the backup header.
+    pub fn backup_array(&self, geometry: Geometry) -> Extent {
+        let header = self.backup_header(geometry).get();
+        let first = Lba::new(header.saturating_sub(self.array_blocks));
+        Extent::with_len(first, self.array_blocks).unwrap_or(self.array_a)
+    }
+
+    /// `LastUsableLBA`: the block before the backup entry array.
+    pub fn last_usable(&self, geometry: Geometry) -> Lba {
+        Lba::new(self.backup_array(geometry).first().get().saturating_sub(1))
+    }
+}
+
+/// An extent of a constant map.
+const fn blocks(first: u64, last: u64) -> Extent {
+    match Extent::new(Lba::new(first), Lba::new(last)) {
+        Some(extent) => extent,
+        None => panic!("the first block of an extent comes after the last"),
+    }
+}
+
+/// Why a boot loader image cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("boot sector image has {have} bytes, 512 needed")]
+    BootImageLength { have: usize },
+    #[error("boot sector image ends with {have:#06x}, 0xaa55 needed")]
+    BootImageSignature { have: u16 },
+    #[error("core image has {have} bytes, at least 1024 needed")]
+    CoreTooShort { have: usize },
+    #[error("core image has {have:#06x} as its load segment, 0x0820 needed")]
+    NotACore { have: u16 },
+    #[error("core image takes {have} sectors, the head of the disk has {max}")]
+    CoreTooLarge { have: u64, max: u64 },
+    #[error("a disk with blocks of {have} bytes has no place for a core image")]
+    NoPlaceForCore { have: u64 },
+}
+
+const SECTOR: usize = 512;
+/// Code ends here: the disk signature (0x1B8), the partition entries (0x1BE) and 55 AA follow.
+const CODE_END: usize = 0x1B8;
+const ENTRIES: usize = 0x1BE;
+const SIGNATURE: usize = 0x1FE;
+/// `GRUB_BOOT_MACHINE_KERNEL_SECTOR`: where `boot.img` keeps the LBA of the core image.
+const BOOT_KERNEL_SECTOR: usize = 0x5C;
+/// `GRUB_BOOT_MACHINE_BOOT_DRIVE`: 0xFF takes the drive number that the BIOS gave.
+const BOOT_DRIVE: usize = 0x64;
+/// `GRUB_BOOT_MACHINE_DRIVE_CHECK`: a jump that forces drive 0x80 on a BIOS that gives nonsense;
+/// with two `nop` the BIOS is believed.
+const BOOT_DRIVE_CHECK: usize = 0x66;
+/// First block list entry of `diskboot.S`: u64 start, u16 length, u16 segment.
+const CORE_BLOCK_LIST: usize = 0x1F4;
+/// `GRUB_BOOT_MACHINE_KERNEL_SEG` (0x800) and the one sector that `boot.img` has loaded already.
+const CORE_SEGMENT: u16 = 0x820;
+
+/// LBA 0 of a finished host: boot code that loads the core image at `core_lba`, and the
+/// protective MBR.
+///
+/// The result is one block. With blocks of 4096 bytes it is the protective MBR alone: BIOS cannot
+/// start such a disk, so that `boot_img` is not looked at.
+pub fn armed_lba0(
+    boot_img: &[u8],
+    core_lba: Lba,
+    geometry: Geometry,
+) -> Result<Vec<u8>, HeadError> {
+    let mut sector = if geometry.block_size == BlockSize::B512 {
+        patch_boot(boot_img, core_lba)?
+    } else {
+        [0; SECTOR]
+    };
+    put(&mut sector, ENTRIES, &protective_entries(geometry));
+    put(&mut sector, SIGNATURE, &[0x55, 0xAA]);
+    Ok(one_block(&sector, geometry.block_size))
+}
+
+/// `boot.img` with its four fields set and its table empty.
+fn patch_boot(boot_img: &[u8], core_lba: Lba) -> Result<[u8; SECTOR], HeadError> {
+    let have = boot_img.len();
+    let image: &[u8; SECTOR] =
+        boot_img.try_into().map_err(|_| HeadError::BootImageLength { have })?;
+    let signature = u16::from_le_bytes([image[SIGNATURE], image[SIGNATURE + 1]]);
+    if signature != 0xAA55 {
+        return Err(HeadError::BootImageSignature { have: signature });
+    }
+    let mut sector = *image;
+    put(&mut sector, BOOT_KERNEL_SECTOR, &core_lba.get().to_le_bytes());
+    put(&mut sector, BOOT_DRIVE, &[0xFF]);
+    put(&mut sector, BOOT_DRIVE_CHECK, &[0x90, 0x90]);
+    put(&mut sector, CODE_END, &[0; SIGNATURE - CODE_END]);
+    Ok(sector)
+}
+
+/// The four entries of the protective MBR (UEFI 2.10 tables 5-3 and 5-4).
+///
+/// The second entry is empty but for its active flag: some BIOSes start no disk without an active
+/// partition, and the specification wants the flag of the 0xEE entry to be 0.
+fn protective_entries(geometry: Geometry) -> [u8; 64] {
+    let size = geometry.blocks.saturating_sub(1);
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    let mut entries = [0; 64];
+    // Starts at CHS 0/0/2, ends at the largest CHS address, begins at LBA 1.
+    put(&mut entries, 0, &[0x00, 0x00, 0x02, 0x00, 0xEE, 0xFF, 0xFF, 0xFF]);
+    put(&mut entries, 8, &1_u32.to_le_bytes());
+    put(&mut entries, 12, &size.to_le_bytes());
+    put(&mut entries, 16, &[0x80]);
+    entries
+}
+
+/// `core.img`, padded to whole sectors, that knows to lie at `lba`. Patching it again changes
+/// nothing but the place.
+pub fn patch_core(core: &[u8], lba: Lba) -> Result<Vec<u8>, HeadError> {
+    let have = core.len();
+    if have < 2 * SECTOR {
+        return Err(HeadError::CoreTooShort { have });
+    }
+    let segment = u16::from_le_bytes([core[0x1FE], core[0x1FF]]);
+    if segment != CORE_SEGMENT {
+        return Err(HeadError::NotACore { have: segment });
+    }
+    let max = HeadMap::B512.core_a.map_or(0, Extent::blocks);
+    let sectors = core.len().div_ceil(SECTOR);
+    let rest = u16::try_from(sectors).ok().and_then(|sectors| sectors.checked_sub(1));
+    let Some(rest) = rest.filter(|rest| u64::from(*rest) < max) else {
+        return Err(HeadError::CoreTooLarge { have: u64::try_from(sectors).unwrap_or(max), max });
+    };
+    let mut image = core.to_vec();
+    image.resize(sectors.saturating_mul(SECTOR), 0);
+    put(&mut image, CORE_BLOCK_LIST, &lba.get().saturating_add(1).to_le_bytes());
+    put(&mut image, CORE_BLOCK_LIST + 8, &rest.to_le_bytes());
+    put(&mut image, CORE_BLOCK_LIST + 10, &CORE_SEGMENT.to_le_bytes());
+    Ok(image)
+}
+
+/// The sector, and zeros up to the end of its block.
+pub(crate) fn one_block(sector: &[u8; SECTOR], block_size: BlockSize) -> Vec<u8> {
+    let mut block = sector.to_vec();
+    block.resize(usize::try_from(block_size.bytes()).unwrap_or(SECTOR), 0);
+    block
+}
+
+/// Copies `bytes` to `at`. Offsets here are constants, within buffers of known length.
+fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
+    into[at..][..bytes.len()].copy_from_slice(bytes);
+}

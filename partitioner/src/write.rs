@@ -1,0 +1,107 @@
+//! Ordered writing of a fresh table.
+//!
+//! Each function ends with a flush and leaves the disk in a state that has a name; the engine calls
+//! them in the order in which they stand here. Until [`disarm`] the disk is as it was; from its
+//! flush to [`arm`] it says "installation not finished"; [`arm`] is the commit.
+
+use crate::block::{BlockIo, IoError};
+use crate::gpt::{self, GptError};
+use crate::head::{self, HeadError, HeadMap};
+use crate::table::{TablePlan, wipe_set};
+use crate::units::Lba;
+
+/// LBA 0, the commit of a fresh install.
+const COMMIT: Lba = Lba::new(0);
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error(transparent)]
+    Gpt(#[from] GptError),
+    /// The device said yes to a write and a flush and then gave other bytes.
+    #[error("{disk}: {at} reads back other bytes than were written")]
+    CommitNotRead { disk: String, at: Lba },
+    #[error("{disk}: {at} takes a block of {need} bytes, {have} given")]
+    NotOneBlock { disk: String, at: Lba, need: u64, have: usize },
+}
+
+/// Takes the disk out of service: LBA 0 becomes a message, without a partition table.
+///
+/// The flush comes before anything else is written, so that no old system can start on a disk
+/// whose content is half gone.
+pub fn disarm(disk: &mut dyn BlockIo) -> Result<(), WriteError> {
+    let sector = head::disarmed_lba0(head::NOT_FINISHED);
+    let block = head::one_block(&sector, disk.block_size());
+    disk.flush()?;
+    disk.write(COMMIT, &block)?;
+    disk.flush()?;
+    Ok(read_back(disk, COMMIT, &block)?)
+}
+
+/// Removes what could be taken for old content: all of the head behind LBA 0, the edges of each
+/// partition, the end of the disk. Order does not matter, the disk is disarmed.
+pub fn wipe_signatures(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
+    for extent in wipe_set(plan) {
+        disk.zero(extent)?;
+    }
+    Ok(disk.flush()?)
+}
+
+/// Writes both copies of the table. Nothing reads them yet: LBA 0 has no 0xEE entry.
+///
+/// The flushes between the parts are not needed for the fresh install; they keep this function
+/// right for a disk that is armed.
+pub fn write_table(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
+    let blocks = gpt::encode(plan)?;
+    disk.write(blocks.backup_array_at.first(), &blocks.backup_array)?;
+    disk.write(blocks.backup_header_at, &blocks.backup_header)?;
+    disk.flush()?;
+    disk.write(blocks.primary_array_at.first(), &blocks.primary_array)?;
+    disk.flush()?;
+    disk.write(blocks.primary_header_at, &blocks.primary_header)?;
+    disk.flush()?;
+    read_back(disk, blocks.backup_array_at.first(), &blocks.backup_array)?;
+    read_back(disk, blocks.backup_header_at, &blocks.backup_header)?;
+    read_back(disk, blocks.primary_array_at.first(), &blocks.primary_array)?;
+    Ok(read_back(disk, blocks.primary_header_at, &blocks.primary_header)?)
+}
+
+/// Puts the boot loader's core image into place A, patched to lie there, and reads it back.
+pub fn write_core(disk: &mut dyn BlockIo, core: &[u8]) -> Result<(), WriteError> {
+    let have = disk.block_size().bytes();
+    let place = HeadMap::of(disk.block_size())
+        .and_then(|map| map.core_a)
+        .ok_or(HeadError::NoPlaceForCore { have })?;
+    let image = head::patch_core(core, place.first())?;
+    disk.write(place.first(), &image)?;
+    disk.flush()?;
+    Ok(read_back(disk, place.first(), &image)?)
+}
+
+/// The commit: LBA 0 becomes boot code and protective MBR. One block between two flushes, read
+/// back. Everything that the new system needs must have been written and read back before.
+pub fn arm(disk: &mut dyn BlockIo, lba0: &[u8]) -> Result<(), WriteError> {
+    let need = disk.block_size().bytes();
+    if usize::try_from(need).ok() != Some(lba0.len()) {
+        let (disk, have) = (disk.name().to_owned(), lba0.len());
+        return Err(WriteError::NotOneBlock { disk, at: COMMIT, need, have });
+    }
+    disk.flush()?;
+    disk.write(COMMIT, lba0)?;
+    disk.flush()?;
+    read_back(disk, COMMIT, lba0)
+}
+
+/// Asserts that the disk gives what was written.
+fn read_back(disk: &mut dyn BlockIo, at: Lba, want: &[u8]) -> Result<(), WriteError> {
+    let mut have = vec![0; want.len()];
+    disk.read(at, &mut have)?;
+    if have == want {
+        Ok(())
+    } else {
+        Err(WriteError::CommitNotRead { disk: disk.name().to_owned(), at })
+    }
+}
