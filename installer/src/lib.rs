@@ -7,7 +7,10 @@
 
 pub mod call;
 pub mod cancel;
+pub mod fat_locate;
 pub mod payload;
+pub mod probe;
 pub mod release_dir;
+pub mod sys;
 #[cfg(test)]
 mod testing;

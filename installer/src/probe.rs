@@ -1,0 +1,146 @@
+//! Finds out what a machine is: disks and what is on them, network interfaces, firmware, memory.
+//!
+//! In: sysfs, procfs, the blocks of each disk, and the programs `blkid` and `debugfs` as readers.
+//! Out: `HostFacts`. Opens everything for reading only, and decides nothing: which disk may be
+//! chosen is decided by installer-core.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use installer_core::facts::{DiskFacts, Firmware, HostFacts};
+use partitioner::units::{BlockSize, Bytes};
+
+use crate::call::Run;
+
+mod content;
+mod disk;
+mod identity;
+mod memory;
+mod nic;
+mod reader;
+mod sysfs;
+mod users;
+
+pub use content::Content;
+pub(crate) use disk::{partition_nodes, whole_disks};
+pub(crate) use reader::Reader;
+pub(crate) use sysfs::attribute;
+pub(crate) use users::mount_points;
+
+/// Where a machine shows itself. Tests give folders with recorded files.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub sys: PathBuf,
+    pub proc: PathBuf,
+    pub dev: PathBuf,
+}
+
+impl Machine {
+    /// The machine that this program runs on.
+    pub fn running() -> Self {
+        Self { sys: "/sys".into(), proc: "/proc".into(), dev: "/dev".into() }
+    }
+}
+
+/// What can hide a machine from us. A disk that cannot be read is no such thing: it is listed, with
+/// the reason among its content.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {what}", path.display())]
+    Unexpected { path: PathBuf, what: String },
+    #[error("{} is neither a whole disk nor an image file", path.display())]
+    NotADisk { path: PathBuf },
+    #[error("{} does not exist; make it first, for example with `truncate -s 60G`", path.display())]
+    NoImage { path: PathBuf },
+    #[error("{} has {bytes} bytes, which is not a whole number of {block_size}-byte blocks", path.display())]
+    Ragged { path: PathBuf, bytes: u64, block_size: u64 },
+}
+
+/// The facts of the running machine.
+pub fn probe(run: &mut dyn Run) -> Result<HostFacts, ProbeError> {
+    probe_machine(&Machine::running(), run)
+}
+
+pub fn probe_machine(machine: &Machine, run: &mut dyn Run) -> Result<HostFacts, ProbeError> {
+    let mut disks = Vec::new();
+    for name in disk::whole_disks(machine)? {
+        disks.push(disk::facts(machine, &name, run)?);
+    }
+    Ok(HostFacts {
+        firmware: firmware(machine),
+        memory: memory::installed(machine)?,
+        cpus: memory::cpus(machine)?,
+        disks,
+        nics: nic::all(machine)?,
+    })
+}
+
+/// An image file, or one device of this machine, as the disk with the serial `name`.
+pub fn probe_image(
+    name: &str,
+    path: &Path,
+    block_size: BlockSize,
+    run: &mut dyn Run,
+) -> Result<DiskFacts, ProbeError> {
+    let read = |source| ProbeError::Read { path: path.to_owned(), source };
+    let meta = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ProbeError::NoImage { path: path.to_owned() },
+        _ => read(error),
+    })?;
+    if !meta.is_file() {
+        return Err(ProbeError::NotADisk { path: path.to_owned() });
+    }
+    if meta.len() % block_size.bytes() != 0 {
+        let (bytes, block_size) = (meta.len(), block_size.bytes());
+        return Err(ProbeError::Ragged { path: path.to_owned(), bytes, block_size });
+    }
+    let content = content::of_image(path, block_size, run);
+    Ok(DiskFacts {
+        path: path.to_string_lossy().into_owned(),
+        serial: Some(name.to_owned()),
+        wwn: None,
+        model: None,
+        by_id: Vec::new(),
+        by_path: Vec::new(),
+        transport: "file".to_owned(),
+        size: Bytes::new(meta.len()),
+        block_size,
+        removable: false,
+        read_only: meta.permissions().readonly(),
+        medium: false,
+        holders: Vec::new(),
+        content: content.lines,
+        deployment_id: content.deployment_id,
+    })
+}
+
+/// One whole block device of the running machine, even of a kind that `probe` leaves out (a loop
+/// device), as the disk with the serial `name`.
+pub fn probe_device(name: &str, path: &Path, run: &mut dyn Run) -> Result<DiskFacts, ProbeError> {
+    let machine = Machine::running();
+    let real =
+        path.canonicalize().map_err(|source| ProbeError::Read { path: path.to_owned(), source })?;
+    let kernel_name = real
+        .strip_prefix(&machine.dev)
+        .ok()
+        .and_then(Path::to_str)
+        // sysfs writes the `/` of `cciss/c0d0` as `!`.
+        .map(|name| name.replace('/', "!"));
+    match kernel_name {
+        Some(kernel) if machine.sys.join("block").join(&kernel).is_dir() => {
+            let mut facts = disk::facts(&machine, &kernel, run)?;
+            facts.serial = Some(name.to_owned());
+            Ok(facts)
+        }
+        Some(_) | None => Err(ProbeError::NotADisk { path: path.to_owned() }),
+    }
+}
+
+fn firmware(machine: &Machine) -> Firmware {
+    if machine.sys.join("firmware/efi").is_dir() { Firmware::Uefi } else { Firmware::Bios }
+}
+
+#[cfg(test)]
+mod tests;
