@@ -5,10 +5,15 @@
     reason = "offsets here were bounded when the manifest and the plan were checked"
 )]
 
+pub mod bless;
+pub mod boot_menu;
 pub mod call;
 pub mod cancel;
+pub mod fat;
 pub mod fat_locate;
+pub mod host;
 pub mod payload;
+pub mod ports;
 pub mod probe;
 pub mod release_dir;
 pub mod sys;

@@ -299,3 +299,129 @@ fn reads_zero(slot: &mut dyn BlockIo, offset: u64, length: u64) -> Result<bool, 
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use partitioner::block::memory::MemDisk;
+    use partitioner::units::BlockSize;
+
+    use super::*;
+    use crate::release_dir::Release;
+    use crate::testing::{TinyRelease, noise};
+
+    /// 12 MiB and a bit: noise, zeros, noise, a short last chunk.
+    fn image() -> Vec<u8> {
+        let mut bytes = noise(5, 4 << 20);
+        bytes.extend(vec![0; 4 << 20]);
+        bytes.extend(noise(6, (4 << 20) + 8192));
+        bytes
+    }
+
+    fn slot(blocks: u64) -> MemDisk {
+        let mut disk = MemDisk::new("slot", BlockSize::B512, blocks);
+        let old = vec![0xEE; 16 << 20];
+        let fits = usize::try_from(blocks * 512).unwrap().min(old.len());
+        disk.write(Lba::new(0), &old[..fits]).unwrap();
+        disk
+    }
+
+    fn write(tiny: &TinyRelease, slot: &mut dyn BlockIo, cancel: &Cancel) -> Result<(), PayloadError> {
+        let release = Release::open(tiny.dir()).unwrap();
+        let image = &release.manifest().image;
+        write_image(&release.image_path(), image, slot, cancel, &mut |_, _| {})
+    }
+
+    #[test]
+    fn the_image_arrives_and_zeros_replace_old_content() {
+        let tiny = TinyRelease::of_bytes(&image());
+        let mut slot = slot(1 << 16);
+        write(&tiny, &mut slot, &Cancel::default()).unwrap();
+        let mut have = vec![0; image().len()];
+        slot.read(Lba::new(0), &mut have).unwrap();
+        assert!(have == image());
+    }
+
+    #[test]
+    fn one_flipped_byte_is_refused_before_decompression() {
+        let tiny = TinyRelease::of_bytes(&image());
+        let release = Release::open(tiny.dir()).unwrap();
+        let bad = release.manifest().image.chunks[2].clone();
+        tiny.flip_byte("dom0.img.zst", bad.frame_offset + bad.frame_length / 2);
+        let mut slot = slot(1 << 16);
+        let error = write(&tiny, &mut slot, &Cancel::default()).unwrap_err();
+        assert_eq!(error.exit(), Exit::HashMismatch);
+        assert!(error.to_string().contains("chunk 2 of 4, bytes"), "{error}");
+        let mut have = vec![0; 4096];
+        slot.read(Lba::new(bad.offset / 512), &mut have).unwrap();
+        assert!(have.iter().all(|b| *b == 0xEE), "nothing of the chunk was written");
+    }
+
+    #[test]
+    fn a_short_file_is_a_source_failure() {
+        let tiny = TinyRelease::of_bytes(&image());
+        let path = tiny.dir().join("dom0.img.zst");
+        File::options().write(true).open(path).unwrap().set_len(1000).unwrap();
+        let error = write(&tiny, &mut slot(1 << 16), &Cancel::default()).unwrap_err();
+        assert_eq!(error.exit(), Exit::SourceFailed);
+    }
+
+    #[test]
+    fn an_image_larger_than_its_slot_is_refused() {
+        let tiny = TinyRelease::of_bytes(&image());
+        let error = write(&tiny, &mut slot(1 << 10), &Cancel::default()).unwrap_err();
+        assert_eq!(error.to_string(), "the dom0 image has 12591104 bytes, its slot 524288");
+    }
+
+    #[test]
+    fn cancelling_ends_it() {
+        let tiny = TinyRelease::of_bytes(&image());
+        let cancel = Cancel::default();
+        cancel.set();
+        let error = write(&tiny, &mut slot(1 << 16), &cancel).unwrap_err();
+        assert_eq!(error.exit(), Exit::Cancelled);
+    }
+
+    /// A disk that stores something else than it was given.
+    #[derive(Debug)]
+    struct Liar(MemDisk);
+
+    impl BlockIo for Liar {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn block_size(&self) -> BlockSize {
+            self.0.block_size()
+        }
+        fn blocks(&self) -> u64 {
+            self.0.blocks()
+        }
+        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+            self.0.read(first, into)
+        }
+        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+            let mut from = from.to_vec();
+            if first == Lba::new((8 << 20) / 512) {
+                from[77] ^= 1;
+            }
+            self.0.write(first, &from)
+        }
+        fn flush(&mut self) -> Result<(), IoError> {
+            self.0.flush()
+        }
+        fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
+            self.0.zero(extent)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_lies_is_found_by_reading_back() {
+        let tiny = TinyRelease::of_bytes(&image());
+        let mut liar = Liar(slot(1 << 16));
+        let error = write(&tiny, &mut liar, &Cancel::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "bytes 8388608 to 12582912 of the dom0 image read back from the disk are not what \
+             was written"
+        );
+    }
+}

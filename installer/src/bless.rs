@@ -1,0 +1,1 @@
+//! Ends the trial of a booted system.

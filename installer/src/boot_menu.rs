@@ -1,0 +1,1 @@
+//! Regenerates a slot's boot configuration in dom0.

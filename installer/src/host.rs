@@ -1,0 +1,4 @@
+//! Implementations of the `Host` port.
+
+pub mod image;
+pub mod linux;

@@ -1,0 +1,266 @@
+//! The host that performs a plan on a plain image file: no root, no loop device, no mount.
+//!
+//! Tools never see the image. Each file system is made in a sparse file of its own beside the
+//! image, and `settle` copies its data ranges through the fence; its holes become zero.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use partitioner::block::BlockIo;
+use partitioner::block::fence::Fence;
+use partitioner::block::file::FileDisk;
+use partitioner::layout::Role;
+use partitioner::table::TablePlan;
+use partitioner::units::{BlockSize, Bytes, Extent, Lba};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::call::{Call, CallError, Output, Processes, Run};
+use crate::ports::{BootEntry, Host, HostError};
+
+/// How much is copied at once.
+const COPY_BYTES: u64 = 4 << 20;
+
+/// One image file as the target disk.
+#[derive(Debug)]
+pub struct ImageHost {
+    disk: Fence,
+    scratch: TempDir,
+    /// Known once the table was announced.
+    table: Option<TablePlan>,
+}
+
+impl ImageHost {
+    /// Opens the image, which must exist. `fence` is all that may be written.
+    pub fn open(
+        image: &Path,
+        block_size: BlockSize,
+        fence: Vec<Extent>,
+    ) -> Result<Self, HostError> {
+        let disk = FileDisk::open(image, block_size)?;
+        // Beside the image there is room, and a file system that knows holes if the image's does.
+        let beside = match image.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            Some(_) | None => Path::new("."),
+        };
+        let scratch = tempfile::Builder::new()
+            .prefix(".host-installer-")
+            .tempdir_in(beside)
+            .map_err(file_error("making a folder in", beside))?;
+        Ok(Self { disk: Fence::new(Box::new(disk), fence), scratch, table: None })
+    }
+
+    fn extent(&self, role: Role) -> Result<Extent, HostError> {
+        let planned = self.table.as_ref().and_then(|table| table.partition(role));
+        planned.map(|planned| planned.extent).ok_or(HostError::NoPartition { role })
+    }
+
+    fn bytes(&self, extent: Extent) -> u64 {
+        extent.blocks() * self.disk.block_size().bytes()
+    }
+
+    /// The sparse file for a partition, made at first use.
+    fn scratch_file(&mut self, role: Role) -> Result<PathBuf, HostError> {
+        let bytes = self.bytes(self.extent(role)?);
+        let path = self.scratch_path(role);
+        if !path.exists() {
+            FileDisk::create(&path, Bytes::new(bytes), self.disk.block_size())?;
+        }
+        Ok(path)
+    }
+
+    fn scratch_path(&self, role: Role) -> PathBuf {
+        self.scratch.path().join(format!("{role}.img"))
+    }
+}
+
+impl Run for ImageHost {
+    fn run(&mut self, call: &Call) -> Result<Output, CallError> {
+        Processes.run(call)
+    }
+}
+
+impl Host for ImageHost {
+    fn disk(&mut self) -> &mut dyn BlockIo {
+        &mut self.disk
+    }
+
+    fn announce(&mut self, table: &TablePlan) -> Result<(), HostError> {
+        self.table = Some(table.clone());
+        Ok(())
+    }
+
+    fn open_slot(&mut self, role: Role) -> Result<Box<dyn BlockIo + '_>, HostError> {
+        let path = self.scratch_file(role)?;
+        Ok(Box::new(FileDisk::open(&path, self.disk.block_size())?))
+    }
+
+    fn tool_path(&mut self, role: Role) -> Result<PathBuf, HostError> {
+        self.scratch_file(role)
+    }
+
+    fn settle(&mut self, role: Role) -> Result<(), HostError> {
+        let extent = self.extent(role)?;
+        let path = self.scratch_file(role)?;
+        let file = File::open(&path).map_err(file_error("opening", &path))?;
+        let pieces = pieces(&file, self.bytes(extent), self.disk.block_size().bytes())
+            .map_err(file_error("seeking data in", &path))?;
+        let copy = Copy { role, file: &file, path: &path, extent };
+        let sums = copy.write(&mut self.disk, &pieces)?;
+        self.disk.flush()?;
+        copy.read_back(&mut self.disk, &pieces, &sums)?;
+        // Frees the room at once; what is left is removed with the folder.
+        fs::remove_file(&path).map_err(file_error("removing", &path))
+    }
+
+    fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    fn boot_entry(&mut self, _entry: &BootEntry<'_>) -> Result<String, HostError> {
+        Ok("an image has no firmware to add a boot entry to".to_owned())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the port that tells the time")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+fn file_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> HostError {
+    let path = path.to_owned();
+    move |source| HostError::File { action, path: path.clone(), source }
+}
+
+/// Bytes `from` to `to`, whole blocks: data of at most `COPY_BYTES`, or a hole of any length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    from: u64,
+    to: u64,
+    is_data: bool,
+}
+
+/// All of a sparse file's `length` bytes, in order.
+fn pieces(file: &File, length: u64, block: u64) -> io::Result<Vec<Piece>> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let data = match seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data.min(length) / block * block,
+            Err(Errno::NXIO) => length,
+            Err(error) => return Err(error.into()),
+        };
+        if at < data {
+            all.push(Piece { from: at, to: data, is_data: false });
+            at = data;
+        }
+        if at < length {
+            let end = seek(file, SeekFrom::Hole(at))?.next_multiple_of(block).min(length);
+            while at < end {
+                let to = end.min(at + COPY_BYTES);
+                all.push(Piece { from: at, to, is_data: true });
+                at = to;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// One sparse file on its way into its partition.
+struct Copy<'a> {
+    role: Role,
+    file: &'a File,
+    path: &'a Path,
+    extent: Extent,
+}
+
+impl Copy<'_> {
+    /// Gives the checksum of each piece of data.
+    fn write(&self, disk: &mut dyn BlockIo, pieces: &[Piece]) -> Result<Vec<u64>, HostError> {
+        let mut sums = Vec::new();
+        for piece in pieces {
+            let extent = self.place(disk, *piece)?;
+            if piece.is_data {
+                let mut bytes = buffer(*piece);
+                self.file
+                    .read_exact_at(&mut bytes, piece.from)
+                    .map_err(file_error("reading", self.path))?;
+                disk.write(extent.first(), &bytes)?;
+                sums.push(xxh3_64(&bytes));
+            } else {
+                disk.zero(extent)?;
+            }
+        }
+        Ok(sums)
+    }
+
+    fn read_back(
+        &self,
+        disk: &mut dyn BlockIo,
+        pieces: &[Piece],
+        sums: &[u64],
+    ) -> Result<(), HostError> {
+        for (piece, sum) in pieces.iter().filter(|p| p.is_data).zip(sums) {
+            let mut bytes = buffer(*piece);
+            disk.read(self.place(disk, *piece)?.first(), &mut bytes)?;
+            if xxh3_64(&bytes) != *sum {
+                return Err(HostError::ReadBack { role: self.role, bytes: piece.from });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where on the disk a piece lies.
+    fn place(&self, disk: &dyn BlockIo, piece: Piece) -> Result<Extent, HostError> {
+        let block = disk.block_size().bytes();
+        let first = Lba::new(self.extent.first().get() + piece.from / block);
+        Extent::with_len(first, (piece.to - piece.from) / block)
+            .filter(|extent| self.extent.contains(*extent))
+            .ok_or(HostError::NoPartition { role: self.role })
+    }
+}
+
+fn buffer(piece: Piece) -> Vec<u8> {
+    vec![0; usize::try_from(piece.to - piece.from).expect("a piece of data is 4 MiB at most")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_and_data_cover_the_file() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(64 << 20).unwrap();
+        file.write_all_at(&[1; 100], 1 << 20).unwrap();
+        file.write_all_at(&vec![2; 5 << 20], 32 << 20).unwrap();
+        let all = pieces(&file, 64 << 20, 512).unwrap();
+        let shape: Vec<_> = all.iter().map(|p| (p.from >> 10, p.to >> 10, p.is_data)).collect();
+        assert_eq!(
+            shape,
+            [
+                (0, 1024, false),
+                (1024, 1028, true),
+                (1028, 32768, false),
+                (32768, 36864, true),
+                (36864, 37888, true),
+                (37888, 65536, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_without_data_is_one_hole() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8192).unwrap();
+        assert_eq!(
+            pieces(&file, 8192, 512).unwrap(),
+            [Piece { from: 0, to: 8192, is_data: false }]
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! The host that performs a plan on the machine it runs on.
