@@ -40,7 +40,7 @@ pub enum FatError {
     Io(#[from] IoError),
     #[error("boot partition: {action}: {source}")]
     Fat { action: String, source: hadris_fat::Error },
-    #[error("boot partition: flush: {0}")]
+    #[error("boot partition: writing out: {0}")]
     Flush(std::io::Error),
     #[error("boot partition: the files need {need} clusters of 4096 bytes, {have} are free")]
     Full { need: u64, have: u64 },
@@ -80,16 +80,16 @@ pub fn make_boot(
     };
     let options = options(disk.block_size(), extent, name)?;
     let stream = Stream::new(Window::new(disk, extent)?);
-    let stream =
+    let mut stream =
         FatVolumeFormatter::format(stream, options).map_err(fat("format"))?.into_inner();
-    let volume =
-        FatVolumeBuilder::new(stream).time_provider(&TIME).open().map_err(fat("open"))?;
+    // The library takes the file system to begin where the stream stands.
+    stream.rewind().map_err(FatError::Flush)?;
+    let volume = FatVolumeBuilder::new(stream).time_provider(&TIME).open().map_err(fat("open"))?;
     check_room(&volume, files)?;
     for file in files {
         write_file(&volume, file).map_err(fat(file.path))?;
         tell(length(file.bytes));
     }
-    volume.flush().map_err(fat("flush"))?;
     volume.into_inner().finish().map_err(FatError::Flush)?;
     let volume = FatVolume::open(Stream::new(Window::new(disk, extent)?)).map_err(fat("reopen"))?;
     for file in files {
@@ -109,11 +109,7 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a length in memory fits in 64 bits")
 }
 
-fn options(
-    block: BlockSize,
-    extent: Extent,
-    name: FatName,
-) -> Result<FatFormatOptions, FatError> {
+fn options(block: BlockSize, extent: Extent, name: FatName) -> Result<FatFormatOptions, FatError> {
     let have = block.bytes();
     let sector = usize::try_from(have).ok().and_then(|bytes| SectorSize::try_from(bytes).ok());
     let sector = sector.ok_or(FatError::BlockSize { have })?;
@@ -189,6 +185,8 @@ mod tests {
         let path = dir.join("boot.img");
         let mut disk = FileDisk::create(&path, Bytes::mib(400), block).unwrap();
         let blocks = disk.blocks();
+        // Old content, which no part of the new file system may take for its own.
+        disk.write(Lba::new(0), &vec![0xEE; 64 << 20]).unwrap();
         let extent = Extent::new(Lba::new(0), Lba::new(blocks - 1)).unwrap();
         let (state, kernel) = (vec![b'#'; 1024], noise(9, 5_000_001));
         let files = [
@@ -217,7 +215,10 @@ mod tests {
             assert!(text.contains("4096 bytes per cluster"), "{text}");
             let out = Command::new("/usr/sbin/blkid").arg("-p").arg(&path).output().unwrap();
             let text = String::from_utf8_lossy(&out.stdout).into_owned();
-            assert!(text.contains(r#"LABEL="XENHOSTBOOT" UUID="1234-ABCD" VERSION="FAT32""#), "{text}");
+            assert!(
+                text.contains(r#"LABEL="XENHOSTBOOT" UUID="1234-ABCD" VERSION="FAT32""#),
+                "{text}"
+            );
         }
     }
 

@@ -325,7 +325,11 @@ mod tests {
         disk
     }
 
-    fn write(tiny: &TinyRelease, slot: &mut dyn BlockIo, cancel: &Cancel) -> Result<(), PayloadError> {
+    fn write(
+        tiny: &TinyRelease,
+        slot: &mut dyn BlockIo,
+        cancel: &Cancel,
+    ) -> Result<(), PayloadError> {
         let release = Release::open(tiny.dir()).unwrap();
         let image = &release.manifest().image;
         write_image(&release.image_path(), image, slot, cancel, &mut |_, _| {})
