@@ -1,6 +1,16 @@
 //! What the installer decides. Nothing here opens a file, reads a clock or runs a program.
 
+pub mod answers;
+pub mod bootcfg;
+pub mod bootstate;
+pub mod dom0_size;
 pub mod event;
 pub mod facts;
+mod nearest;
 pub mod outcome;
+pub mod plan;
+pub mod problem;
 pub mod release;
+pub mod request;
+pub mod target;
+pub mod values;

@@ -1,0 +1,172 @@
+//! The YAML document as a tree in which every node knows its place.
+//!
+//! The typed reader of the YAML library stops at the first mistake; a tree lets all mistakes be
+//! found in one pass. Aliases are refused, so that a small file stays small; merge keys are keys
+//! like any other, and therefore unknown.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, Spanned};
+
+use crate::problem::{Place, Problem, Problems};
+
+/// A node and its place.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub at: Place,
+    pub kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Null,
+    /// `true`, and also `yes`, `no`, `on` and `off`: YAML 1.1 took all of them.
+    Bool,
+    Number,
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the file; a key may be there twice.
+    Map(Vec<(Key, Node)>),
+}
+
+#[derive(Debug)]
+pub(super) struct Key {
+    pub at: Place,
+    pub name: String,
+}
+
+impl Kind {
+    pub(super) const fn noun(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool => "an unquoted yes, no, true or false",
+            Self::Number => "an unquoted number",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// How deep a document may be nested; ours needs five.
+const DEPTH_MAX: usize = 32;
+
+pub(super) fn parse(file: &str, text: &str) -> Result<Node, Problems> {
+    let options = serde_saphyr::options! {
+        with_snippet: false, // A snippet would print secrets.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        reject_unsupported_tags: true,
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
+            max_aliases: 0,
+            max_documents: 1,
+        },
+    };
+    match serde_saphyr::from_str_with_options::<Spanned<Kind>>(text, options) {
+        Ok(root) => Ok(root.into()),
+        Err(error) => {
+            let mut problems = Problems::new(file);
+            problems.push(problem(&error));
+            Err(problems)
+        }
+    }
+}
+
+fn problem(error: &Error) -> Problem {
+    let at = error.location().map_or(Place { line: 1, column: 1 }, |at| place(&at));
+    let text = error.to_string();
+    if text.contains("alias") || text.contains("anchor") {
+        return Problem::new(at, "", "aliases (`*name`) are not used in answer files")
+            .hint("text that begins with * must be in quotes");
+    }
+    if let Error::MultipleDocuments { .. } = error {
+        return Problem::new(at, "", "an answer file is one YAML document");
+    }
+    // The library ends its text with the place, which we show in front.
+    let what = text.split(" at line ").next().unwrap_or_default();
+    let what = what.split_once(": ").map_or(what, |(_, what)| what);
+    Problem::new(at, "", format!("not YAML: {what}"))
+}
+
+fn place(at: &Location) -> Place {
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    Place { line: number(at.line()), column: number(at.column()) }
+}
+
+impl From<Spanned<Kind>> for Node {
+    fn from(spanned: Spanned<Kind>) -> Self {
+        Self { at: place(&spanned.referenced), kind: spanned.value }
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML node")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Kind, E> {
+        Ok(Kind::Bool)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Kind, E> {
+        Ok(Kind::Number)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Kind, E> {
+        Ok(Kind::Number)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Kind, E> {
+        Ok(Kind::Number)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Kind, E> {
+        Ok(Kind::Number)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
+        Ok(Kind::Number)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
+        Ok(Kind::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Kind, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = seq.next_element::<Spanned<Kind>>()? {
+            list.push(item.into());
+        }
+        Ok(Kind::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Kind, A::Error> {
+        let mut map = Vec::new();
+        while let Some(key) = access.next_key::<Spanned<String>>()? {
+            let key = Key { at: place(&key.referenced), name: key.value };
+            map.push((key, access.next_value::<Spanned<Kind>>()?.into()));
+        }
+        Ok(Kind::Map(map))
+    }
+}

@@ -1,0 +1,62 @@
+//! The known name that was probably meant.
+
+/// The closest of the known names, if one is near enough to suggest.
+pub(crate) fn nearest<'n>(text: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    // A third of the letters may be wrong, at least one, at most three.
+    let far = text.chars().count().div_ceil(3).clamp(1, 3);
+    known
+        .map(|name| (distance(text, name), name))
+        .filter(|(steps, _)| *steps <= far)
+        .min_by_key(|(steps, _)| *steps)
+        .map(|(_, name)| name)
+}
+
+/// How many letters to insert, remove, replace or swap with a neighbour, case not counted.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().take(64).collect();
+    let b: Vec<char> = b.to_lowercase().chars().take(64).collect();
+    let width = b.len().saturating_add(1);
+    let mut before = vec![usize::MAX; width];
+    let mut above: Vec<usize> = (0..width).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i.saturating_add(1)];
+        for (j, y) in b.iter().enumerate() {
+            let left = row.last().copied().unwrap_or(usize::MAX).saturating_add(1);
+            let up = at(&above, j.saturating_add(1)).saturating_add(1);
+            let here = at(&above, j).saturating_add(usize::from(x != y));
+            let swapped = match (i.checked_sub(1), j.checked_sub(1)) {
+                (Some(p), Some(q)) if a.get(p) == Some(y) && b.get(q) == Some(x) => {
+                    at(&before, q).saturating_add(1)
+                }
+                _ => usize::MAX,
+            };
+            row.push(left.min(up).min(here).min(swapped));
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or(usize::MAX)
+}
+
+fn at(row: &[usize], i: usize) -> usize {
+    row.get(i).copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("serial", "serail"), 1);
+        assert_eq!(distance("hostname", "hostName"), 0);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn suggestions() {
+        let known = ["serial", "wwn", "size"];
+        assert_eq!(nearest("seriel", known.into_iter()), Some("serial"));
+        assert_eq!(nearest("transport", known.into_iter()), None);
+    }
+}

@@ -1,0 +1,53 @@
+//! The files that make an image into this host's dom0. Pure: what to write, not how.
+
+use partitioner::ids::Guid;
+
+mod files;
+mod inventory;
+mod path;
+mod shadow;
+
+pub use files::target_files;
+pub use inventory::Inventory;
+pub use path::{RelPath, RelPathError};
+pub use shadow::{ShadowError, set_root_hash, shadow_file};
+
+/// One change of the target's root file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetFile {
+    pub path: RelPath,
+    /// Permission bits, below 0o10000.
+    pub mode: u16,
+    pub uid: u32,
+    pub gid: u32,
+    pub body: Body,
+}
+
+/// What stands at the path afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A regular file. Replaces whatever was there, also a symbolic link.
+    Content(Vec<u8>),
+    /// The text of a symbolic link.
+    Symlink(String),
+    Directory,
+    /// Nothing.
+    Remove,
+}
+
+impl TargetFile {
+    /// A file of root's.
+    pub fn file(path: &'static str, mode: u16, content: impl Into<Vec<u8>>) -> Self {
+        Self::root(path, mode, Body::Content(content.into()))
+    }
+
+    fn root(path: &'static str, mode: u16, body: Body) -> Self {
+        let path = RelPath::new(path).expect("paths in this module are relative");
+        Self { path, mode, uid: 0, gid: 0, body }
+    }
+}
+
+/// `root-XXXXXXXX` and its like: the labels that the file systems of one disk share.
+pub fn label(kind: &str, disk_guid: Guid) -> String {
+    format!("{kind}-{}", disk_guid.short())
+}

@@ -1,0 +1,88 @@
+//! The root password, which only ever exists as a hash.
+
+use std::fmt;
+
+use super::ValueError;
+
+/// A password hash that Debian's libcrypt accepts: SHA-512 crypt or yescrypt. Its text is for
+/// `/etc/shadow`; `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The message names the kind of hash, never the text.
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        let good = match text.split('$').collect::<Vec<_>>()[..] {
+            ["", "6", salt, hash] => sha512(salt, hash),
+            ["", "6", rounds, salt, hash] => is_rounds(rounds) && sha512(salt, hash),
+            ["", "y", params, salt, hash] => {
+                word(params, 1..=16) && word(salt, 1..=86) && word(hash, 43..=43)
+            }
+            _ => false,
+        };
+        if good {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(ValueError::new(complaint(text))
+            .hint("make one with `mkpasswd -m yescrypt` or `openssl passwd -6`"))
+    }
+
+    /// For `/etc/shadow`, and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(not shown)")
+    }
+}
+
+fn sha512(salt: &str, hash: &str) -> bool {
+    word(salt, 1..=16) && word(hash, 86..=86)
+}
+
+fn is_rounds(text: &str) -> bool {
+    let rounds = text.strip_prefix("rounds=").and_then(|n| n.parse::<u32>().ok());
+    rounds.is_some_and(|n| (1000..=999_999_999).contains(&n))
+}
+
+/// In the alphabet of crypt(3), with a length in the range.
+fn word(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    length.contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'/')
+}
+
+fn complaint(text: &str) -> String {
+    const NEEDED: &str = "SHA-512 crypt ($6$) or yescrypt ($y$) is needed";
+    let kinds = [
+        ("$1$", "MD5 crypt"),
+        ("$2", "bcrypt"),
+        ("$5$", "SHA-256 crypt"),
+        ("$7$", "scrypt"),
+        ("$gy$", "gost-yescrypt"),
+        ("$argon2", "Argon2"),
+    ];
+    if text.is_empty() {
+        return format!("the hash is empty; {NEEDED}");
+    }
+    if text.starts_with('!') || text.starts_with('*') {
+        return format!(
+            "a locked password, to be asked for at the first boot, is not available yet; {NEEDED}"
+        );
+    }
+    if text.starts_with("$6$") {
+        return "this is not a whole SHA-512 crypt hash: $6$SALT$HASH with a hash of 86 characters"
+            .to_owned();
+    }
+    if text.starts_with("$y$") {
+        return "this is not a whole yescrypt hash: $y$PARAMETERS$SALT$HASH with a hash of 43 \
+                characters"
+            .to_owned();
+    }
+    match kinds.iter().find(|(prefix, _)| text.starts_with(prefix)) {
+        Some((_, kind)) => format!("this is a hash of the kind {kind}; {NEEDED}"),
+        None => format!("this is not a password hash; {NEEDED}"),
+    }
+}
