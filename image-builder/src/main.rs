@@ -1,3 +1,32 @@
 //! The `image-builder` command.
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "this is the command line front end"
+)]
 
-fn main() {}
+mod cli;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = cli::Args::parse();
+    let show = show::Show::new();
+    match cli::run(args, &show) {
+        Ok(()) => {
+            show.finish();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            show.finish();
+            eprintln!("image-builder: {error}");
+            if let Some(hint) = error.hint() {
+                eprintln!("    hint: {hint}");
+            }
+            ExitCode::from(error.exit().code())
+        }
+    }
+}
