@@ -18,7 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// The limit of a [`Call`] that names none. Generous: emulated machines are slow.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
-/// How much of a failed program's error output a message repeats.
+/// How much of each output of a failed program a message repeats.
 const TAIL_BYTES_MAX: usize = 2048;
 
 /// A command line, not yet run.
@@ -27,6 +27,8 @@ pub struct Call {
     pub program: &'static str,
     pub args: Vec<OsString>,
     pub env: Vec<(&'static str, OsString)>,
+    /// Where the program runs, for those whose scripts name files.
+    pub folder: Option<PathBuf>,
     /// Exit statuses that count as success beside 0.
     pub also_ok: Vec<i32>,
     pub timeout: Duration,
@@ -38,6 +40,7 @@ impl Call {
             program,
             args: Vec::new(),
             env: Vec::new(),
+            folder: None,
             also_ok: Vec::new(),
             timeout: TIMEOUT_DEFAULT,
         }
@@ -58,6 +61,12 @@ impl Call {
     #[must_use]
     pub fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name, value.as_ref().to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
         self
     }
 
@@ -116,8 +125,8 @@ pub enum CallError {
     NotFound { program: &'static str },
     #[error("running `{call}`: {source}")]
     Start { call: Box<Call>, source: io::Error },
-    #[error("`{call}` ended with {status}: {stderr}")]
-    Status { call: Box<Call>, status: String, stderr: String },
+    #[error("`{call}` ended with {status}: {said}")]
+    Status { call: Box<Call>, status: String, said: String },
     #[error("`{call}` was ended after {} s, its time limit", call.timeout.as_secs())]
     Timeout { call: Box<Call> },
 }
@@ -153,7 +162,7 @@ impl Run for Processes {
             Some(_) | None => Err(CallError::Status {
                 call: Box::new(call.clone()),
                 status: status.to_string(),
-                stderr: tail(&stderr),
+                said: last_words(&stderr, &stdout),
             }),
         }
     }
@@ -161,7 +170,11 @@ impl Run for Processes {
 
 #[expect(clippy::disallowed_methods, reason = "this is the port that starts processes")]
 fn spawn(path: &Path, call: &Call) -> io::Result<Child> {
-    std::process::Command::new(path)
+    let mut command = std::process::Command::new(path);
+    if let Some(folder) = &call.folder {
+        command.current_dir(folder);
+    }
+    command
         .args(&call.args)
         .env_clear()
         .env("PATH", FOLDERS.join(":"))
@@ -226,12 +239,15 @@ fn join(reader: thread::JoinHandle<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> 
     reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread died")))
 }
 
-/// The last lines of an error output, on one line.
-fn tail(stderr: &[u8]) -> String {
-    let from = stderr.len().saturating_sub(TAIL_BYTES_MAX);
-    let text = String::from_utf8_lossy(stderr.get(from..).unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    if lines.is_empty() { "it said nothing".to_owned() } else { lines.join("; ") }
+/// The ends of both outputs on one line; some programs tell their errors on the standard one.
+fn last_words(stderr: &[u8], stdout: &[u8]) -> String {
+    let mut words = Vec::new();
+    for output in [stderr, stdout] {
+        let from = output.len().saturating_sub(TAIL_BYTES_MAX);
+        let text = String::from_utf8_lossy(output.get(from..).unwrap_or_default()).into_owned();
+        words.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned));
+    }
+    if words.is_empty() { "it said nothing".to_owned() } else { words.join("; ") }
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ pub mod call;
 pub mod cancel;
 pub mod fat;
 pub mod fat_locate;
+pub mod fresh;
 pub mod host;
 pub mod payload;
 pub mod ports;
 pub mod probe;
 pub mod release_dir;
+pub mod slot;
 pub mod sys;
 #[cfg(test)]
 mod testing;

@@ -62,7 +62,7 @@ impl ReleaseError {
 /// What the boot partition and the head of the disk are made of, checked and held in memory: each
 /// is read from a slow medium once, and before anything is written.
 #[derive(Clone)]
-pub struct BootFiles {
+pub struct LoaderFiles {
     pub boot_img: Vec<u8>,
     pub core_img: Vec<u8>,
     pub grub_efi: Vec<u8>,
@@ -70,10 +70,10 @@ pub struct BootFiles {
     pub initrd: Vec<u8>,
 }
 
-impl std::fmt::Debug for BootFiles {
+impl std::fmt::Debug for LoaderFiles {
     /// Lengths only: the contents are megabytes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BootFiles")
+        f.debug_struct("LoaderFiles")
             .field("boot_img", &self.boot_img.len())
             .field("core_img", &self.core_img.len())
             .field("grub_efi", &self.grub_efi.len())
@@ -132,8 +132,8 @@ impl Release {
         Ok(bytes)
     }
 
-    pub fn read_boot_files(&self) -> Result<BootFiles, ReleaseError> {
-        Ok(BootFiles {
+    pub fn read_loader_files(&self) -> Result<LoaderFiles, ReleaseError> {
+        Ok(LoaderFiles {
             boot_img: self.read(BOOT_IMG)?,
             core_img: self.read(CORE_IMG)?,
             grub_efi: self.read(GRUB_EFI)?,
@@ -263,7 +263,7 @@ mod tests {
         let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
         let release = Release::open(tiny.dir()).unwrap();
         release.check_sizes().unwrap();
-        assert_eq!(release.read_boot_files().unwrap().boot_img.len(), 512);
+        assert_eq!(release.read_loader_files().unwrap().boot_img.len(), 512);
     }
 
     #[track_caller]
@@ -333,7 +333,7 @@ mod tests {
     fn a_changed_file_is_a_hash_mismatch() {
         let tiny = TinyRelease::of_bytes(&[7; 3 << 12]);
         tiny.flip_byte(INSTALLER_INITRD, 5);
-        let error = Release::open(tiny.dir()).unwrap().read_boot_files().unwrap_err();
+        let error = Release::open(tiny.dir()).unwrap().read_loader_files().unwrap_err();
         assert_eq!(error.exit(), Exit::HashMismatch);
     }
 }

@@ -48,6 +48,8 @@ impl ImageHost {
             Some(parent) if parent != Path::new("") => parent,
             Some(_) | None => Path::new("."),
         };
+        // Absolute, since tools may run in another folder.
+        let beside = &beside.canonicalize().map_err(file_error("opening folder", beside))?;
         let scratch = tempfile::Builder::new()
             .prefix(".host-installer-")
             .tempdir_in(beside)
