@@ -14,8 +14,23 @@ pub struct Dispatch {
 /// The script for the boot loader.
 ///
 /// Whoever loads it has set and exported `esp` (the boot partition, `hd0,gpt4`) and `bootdisk`
-/// (`hd0`).
+/// (`hd0`). GRUB's script language has no arithmetic, so that every value is compared as text.
 pub fn dispatch_cfg(dispatch: &Dispatch) -> String {
-    drop(dispatch);
-    todo!()
+    include_str!("dispatch.cfg")
+        .replace("@SLOT_A@", &dispatch.slot_a.to_string())
+        .replace("@SLOT_B@", &dispatch.slot_b.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_placeholder_is_filled() {
+        let dispatch = Dispatch { slot_a: Guid::from_u128(0xa), slot_b: Guid::from_u128(0xb) };
+        let text = dispatch_cfg(&dispatch);
+        assert!(text.contains("want=00000000-0000-0000-0000-00000000000a\n"));
+        assert!(text.contains("want=00000000-0000-0000-0000-00000000000b\n"));
+        assert!(!text.contains('@'));
+    }
 }
