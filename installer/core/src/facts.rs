@@ -74,3 +74,12 @@ pub struct NicFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<bool>,
 }
+
+impl From<Firmware> for partitioner::layout::Firmware {
+    fn from(firmware: Firmware) -> Self {
+        match firmware {
+            Firmware::Bios => Self::Bios,
+            Firmware::Uefi => Self::Uefi,
+        }
+    }
+}

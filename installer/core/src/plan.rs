@@ -6,16 +6,26 @@
 
 use partitioner::ids::{Guid, Ids};
 use partitioner::layout::Role;
-use partitioner::table::TablePlan;
+use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableRequest, plan_table};
+use partitioner::units::{BlockSize, Bytes};
 use serde::Serialize;
 
+mod digest;
+mod fit;
+mod judge;
+mod lines;
+mod picture;
 mod step;
 
+pub use judge::{CheckedPlan, Finding, checked};
+pub use lines::to_json;
+pub use picture::render;
 pub use step::Step;
 
 use crate::bootcfg::BootFiles;
 use crate::dom0_size::Dom0Size;
 use crate::facts::{DiskFacts, Firmware, HostFacts};
+use crate::outcome::Exit;
 use crate::release::Manifest;
 use crate::request::{InstallRequest, Refusal};
 
@@ -50,6 +60,19 @@ pub struct FsIds {
     pub boot: u32,
 }
 
+impl FsIds {
+    /// Fresh identifiers.
+    pub fn draw(ids: &mut Ids) -> Self {
+        Self {
+            root_a: ids.guid("fs-root-a"),
+            root_b: ids.guid("fs-root-b"),
+            logs: ids.guid("fs-logs"),
+            swap: ids.guid("fs-swap"),
+            boot: ids.serial("fs-boot"),
+        }
+    }
+}
+
 /// Which release is installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReleaseId {
@@ -61,26 +84,12 @@ pub struct ReleaseId {
     pub kernel_version: String,
 }
 
-/// Something that a plan must not have. The planner never makes one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
-    #[error("{0}")]
-    Table(partitioner::check::Finding),
-    #[error("step {step} is number {at}, it belongs before {before}")]
-    Order { step: &'static str, at: usize, before: &'static str },
-    #[error("step {step} is there {times} times, once needed")]
-    Times { step: &'static str, times: usize },
-    #[error("there is no partition {0} for what the steps write")]
-    NoPartition(Role),
-}
-
-/// A plan in which an independent judge found nothing. Only such a plan is performed.
-#[derive(Clone, Debug)]
-pub struct CheckedPlan(Plan);
-
-impl CheckedPlan {
-    pub const fn plan(&self) -> &Plan {
-        &self.0
+impl Plan {
+    /// The same plan with fresh identifiers. The digest stays the same: a plan is shown with the
+    /// identifiers of one source and performed with those of another.
+    #[must_use]
+    pub fn draw(&self, ids: &mut Ids) -> Self {
+        Self { table: self.table.draw(ids), ids: FsIds::draw(ids), ..self.clone() }
     }
 }
 
@@ -91,24 +100,96 @@ pub fn plan(
     manifest: &Manifest,
     ids: &mut Ids,
 ) -> Result<Plan, Refusal> {
-    drop((request, facts, manifest, ids));
-    todo!()
+    let disk = &request.disk;
+    let geometry = Geometry::of_size(disk.size, disk.block_size);
+    let wish = TableRequest {
+        layout: request.layout,
+        firmware: facts.firmware.into(),
+        boot_size: request.boot_size,
+        sr: SrChoice::Rest,
+    };
+    let table = plan_table(geometry, &wish, ids).map_err(|error| unsuitable(disk, &error))?;
+    let dom0 = Dom0Size::for_host(facts.memory, facts.cpus);
+    fit::memory(dom0, facts.memory)?;
+    fit::partitions(&table, manifest)?;
+    let mut plan = Plan {
+        firmware: facts.firmware,
+        disk: disk.clone(),
+        steps: steps(disk.block_size, facts.firmware),
+        ids: FsIds::draw(ids),
+        release: release_id(manifest),
+        boot_files: boot_files(manifest)?,
+        dom0,
+        destroys: disk.content.clone(),
+        keeps: keeps(disk, &facts.disks),
+        digest: String::new(),
+        table,
+    };
+    plan.digest = digest::of(&plan, request);
+    Ok(plan)
 }
 
-/// Judges a plan without knowing how it was made.
-pub fn checked(plan: Plan) -> Result<CheckedPlan, Vec<Finding>> {
-    drop(plan);
-    todo!()
+fn unsuitable(disk: &DiskFacts, error: &LayoutError) -> Refusal {
+    Refusal::new(Exit::Unsuitable, format!("{}: {error}", disk.path))
 }
 
-/// The plan as `--json` shows it.
-pub fn to_json(plan: &Plan) -> serde_json::Value {
-    drop(plan);
-    todo!()
+/// The order of a fresh installation. Until `Arm` the disk says that it is not finished.
+fn steps(block_size: BlockSize, firmware: Firmware) -> Vec<Step> {
+    let role = Role::Root;
+    let mut steps = vec![
+        Step::Disarm,
+        Step::WipeSignatures,
+        Step::WriteTable,
+        Step::WriteSlot { role },
+        Step::IdentifySlot { role },
+        Step::ConfigureSlot { role },
+        Step::CheckSlot { role },
+        Step::MakeLogs,
+        Step::MakeSwap,
+        Step::MakeBoot,
+    ];
+    // BIOS cannot start a disk with larger blocks, whatever is in its head.
+    if block_size == BlockSize::B512 {
+        steps.push(Step::WriteCore);
+    }
+    steps.extend([Step::Verify, Step::Arm]);
+    match firmware {
+        Firmware::Uefi => steps.push(Step::BootEntry),
+        Firmware::Bios => {}
+    }
+    steps
 }
 
-/// The plan for people: 80 columns of ASCII.
-pub fn render(plan: &Plan) -> String {
-    drop(plan);
-    todo!()
+fn release_id(manifest: &Manifest) -> ReleaseId {
+    ReleaseId {
+        product: manifest.product.clone(),
+        version: manifest.version.clone(),
+        build: manifest.build.clone(),
+        suite: manifest.suite.clone(),
+        xen_version: manifest.dom0.xen_version.clone(),
+        kernel_version: manifest.dom0.kernel_version.clone(),
+    }
 }
+
+fn boot_files(manifest: &Manifest) -> Result<BootFiles, Refusal> {
+    let dom0 = &manifest.dom0;
+    BootFiles::new(&dom0.xen, &dom0.kernel, &dom0.initrd).map_err(|error| {
+        Refusal::new(Exit::SourceFailed, format!("the release's manifest: {error}"))
+    })
+}
+
+fn keeps(chosen: &DiskFacts, disks: &[DiskFacts]) -> Vec<String> {
+    disks
+        .iter()
+        .filter(|disk| disk.path != chosen.path)
+        .map(|disk| format!("{}: never written", lines::disk(disk)))
+        .collect()
+}
+
+/// The length of a planned partition, or nothing where there is none.
+fn size_of(table: &TablePlan, role: Role) -> Bytes {
+    table.partition(role).map_or(Bytes::ZERO, |planned| table.size_of(planned))
+}
+
+#[cfg(test)]
+mod tests;

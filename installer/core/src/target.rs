@@ -4,6 +4,7 @@ use partitioner::ids::Guid;
 
 mod files;
 mod inventory;
+mod network;
 mod path;
 mod shadow;
 

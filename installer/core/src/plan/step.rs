@@ -61,4 +61,24 @@ impl Step {
             Self::BootEntry => "add an entry to the UEFI boot menu".to_owned(),
         }
     }
+
+    /// The partition that the step writes to, where it is one.
+    pub const fn role(self) -> Option<Role> {
+        match self {
+            Self::WriteSlot { role }
+            | Self::IdentifySlot { role }
+            | Self::ConfigureSlot { role }
+            | Self::CheckSlot { role } => Some(role),
+            Self::MakeLogs => Some(Role::Logs),
+            Self::MakeSwap => Some(Role::Swap),
+            Self::MakeBoot => Some(Role::Boot),
+            Self::Disarm
+            | Self::WipeSignatures
+            | Self::WriteTable
+            | Self::WriteCore
+            | Self::Verify
+            | Self::Arm
+            | Self::BootEntry => None,
+        }
+    }
 }

@@ -1,13 +1,114 @@
 //! Every file of the target that depends on the host.
 
-use super::TargetFile;
+use partitioner::ids::Guid;
+
+use super::network::network;
+use super::{Body, Inventory, TargetFile};
+use crate::bootcfg::{BootConf, slot_cfg};
 use crate::facts::HostFacts;
 use crate::plan::Plan;
 use crate::request::InstallRequest;
+use crate::values::{Hostname, SshKey};
 
 /// The files, in the order in which they are written: a directory before what lies in it.
 /// `/etc/shadow` is not among them, since it is made from the image's own: [`super::shadow_file`].
-pub fn target_files(plan: &Plan, request: &InstallRequest, facts: &HostFacts) -> Vec<TargetFile> {
-    drop((plan, request, facts));
-    todo!()
+pub fn target_files(plan: &Plan, request: &InstallRequest, _: &HostFacts) -> Vec<TargetFile> {
+    let mut files = names(&request.system.hostname);
+    files.push(TargetFile::file("etc/fstab", 0o644, fstab(plan)));
+    files.extend(network(request.management));
+    files.extend(clock(request.system.timezone.as_str()));
+    files.extend(keyboard(request.system.keymap.as_str()));
+    files.extend(authorized(&request.access.ssh_keys));
+    files.extend(records(plan, request));
+    files
 }
+
+fn names(hostname: &Hostname) -> Vec<TargetFile> {
+    let (full, short) = (hostname.as_str(), hostname.short());
+    let own = if full == short { full.to_owned() } else { format!("{full} {short}") };
+    let hosts = format!(
+        "127.0.0.1 localhost\n\
+         127.0.1.1 {own}\n\
+         ::1 localhost ip6-localhost ip6-loopback\n\
+         ff02::1 ip6-allnodes\n\
+         ff02::2 ip6-allrouters\n"
+    );
+    vec![
+        TargetFile::file("etc/hostname", 0o644, format!("{full}\n")),
+        TargetFile::file("etc/hosts", 0o644, hosts),
+    ]
+}
+
+/// Root grows to its partition at the first boot. A host without its logs or swap still starts.
+/// Logs are there before tmpfiles makes the directories below `/var/log` that services need.
+fn fstab(plan: &Plan) -> String {
+    let mut fstab = String::from("# file system, mount point, type, options, dump, check\n");
+    let mut line = |id: Guid, rest: &str| fstab.push_str(&format!("UUID={id} {rest}\n"));
+    line(plan.ids.root_a, "/ ext4 errors=remount-ro,x-systemd.growfs 0 1");
+    line(
+        plan.ids.logs,
+        "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
+         x-systemd.device-timeout=30s 0 2",
+    );
+    line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=30s 0 0");
+    fstab
+}
+
+fn clock(timezone: &str) -> Vec<TargetFile> {
+    let zone = format!("/usr/share/zoneinfo/{timezone}");
+    vec![
+        TargetFile::root("etc/localtime", 0o777, Body::Symlink(zone)),
+        TargetFile::file("etc/timezone", 0o644, format!("{timezone}\n")),
+    ]
+}
+
+/// For Debian's console-setup, and for systemd where console-setup is not there.
+fn keyboard(keymap: &str) -> Vec<TargetFile> {
+    let debian = format!(
+        "XKBMODEL=\"pc105\"\n\
+         XKBLAYOUT=\"{keymap}\"\n\
+         XKBVARIANT=\"\"\n\
+         XKBOPTIONS=\"\"\n\
+         BACKSPACE=\"guess\"\n"
+    );
+    // The two name one keyboard differently.
+    let console = if keymap == "gb" { "uk" } else { keymap };
+    vec![
+        TargetFile::file("etc/default/keyboard", 0o644, debian),
+        TargetFile::file("etc/vconsole.conf", 0o644, format!("KEYMAP={console}\n")),
+    ]
+}
+
+fn authorized(keys: &[SshKey]) -> Vec<TargetFile> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let text: String = keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
+    vec![
+        TargetFile::root("root/.ssh", 0o700, Body::Directory),
+        TargetFile::file("root/.ssh/authorized_keys", 0o600, text),
+    ]
+}
+
+/// What the host knows of itself, and what its boot loader reads.
+fn records(plan: &Plan, request: &InstallRequest) -> Vec<TargetFile> {
+    let conf = boot_conf(plan);
+    let slot = slot_cfg(&conf, std::slice::from_ref(&plan.boot_files));
+    let inventory = Inventory::of(plan, request);
+    vec![
+        TargetFile::root("etc/xenhost", 0o755, Body::Directory),
+        TargetFile::file("etc/xenhost/inventory.json", 0o644, inventory.to_text()),
+        TargetFile::file("etc/xenhost/boot.conf", 0o644, conf.render()),
+        TargetFile::root("boot/xenhost", 0o755, Body::Directory),
+        TargetFile::file("boot/xenhost/slot.cfg", 0o644, slot),
+    ]
+}
+
+fn boot_conf(plan: &Plan) -> BootConf {
+    let root = plan.table.partition(partitioner::layout::Role::Root);
+    let partuuid = root.map_or(Guid::NIL, |planned| planned.guid);
+    BootConf::new(partuuid, plan.dom0)
+}
+
+#[cfg(test)]
+mod tests;

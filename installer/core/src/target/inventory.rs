@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use partitioner::ids::Guid;
-use partitioner::layout::LayoutName;
+use partitioner::layout::{LayoutName, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::bootstate::Slot;
 use crate::facts::Firmware;
+use crate::plan::Plan;
+use crate::request::InstallRequest;
 
 /// The file. Written by the installer, read by bless, status and upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,4 +29,56 @@ pub struct Inventory {
     pub fs_uuid: BTreeMap<String, Guid>,
     /// The version of the installer.
     pub installed_by: String,
+}
+
+impl Inventory {
+    /// What a fresh installation writes.
+    pub fn of(plan: &Plan, request: &InstallRequest) -> Self {
+        let partuuid =
+            plan.table.partitions.iter().map(|p| (key(p.role).to_owned(), p.guid)).collect();
+        let ids = &plan.ids;
+        let fs = [
+            ("root_a", ids.root_a),
+            ("root_b", ids.root_b),
+            ("logs", ids.logs),
+            ("swap", ids.swap),
+        ];
+        Self {
+            product: plan.release.product.clone(),
+            version: plan.release.version.clone(),
+            build: plan.release.build.clone(),
+            suite: plan.release.suite.clone(),
+            deployment_id: request.deployment_id.as_ref().map(|id| id.as_str().to_owned()),
+            slot: Slot::A,
+            layout: plan.table.layout,
+            firmware: plan.firmware,
+            disk_guid: plan.table.disk_guid,
+            partuuid,
+            fs_uuid: fs.map(|(name, id)| (name.to_owned(), id)).into_iter().collect(),
+            installed_by: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// The file as it is written.
+    pub fn to_text(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("its keys are text");
+        format!("{text}\n")
+    }
+
+    /// Reads the file.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+/// The name of a partition in the inventory.
+const fn key(role: Role) -> &'static str {
+    match role {
+        Role::Root => "root_a",
+        Role::Backup => "root_b",
+        Role::Sr => "sr",
+        Role::Boot => "boot",
+        Role::Logs => "logs",
+        Role::Swap => "swap",
+    }
 }

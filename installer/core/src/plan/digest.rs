@@ -1,0 +1,52 @@
+//! The digest of a plan: what a person agreed to, in one line.
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::Plan;
+use super::lines::{partitions, steps};
+use crate::request::InstallRequest;
+
+/// SHA-256 over the canonical form, in lower-case hexadecimal.
+///
+/// Identifiers that will be drawn are left out; so is the path of the disk where the disk has a
+/// name of its own, since paths change between two starts of a machine. The password enters as a
+/// hash of its hash.
+pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
+    let disk = &plan.disk;
+    let named = disk.serial.is_some() || disk.wwn.is_some();
+    let path = (!named).then_some(&disk.path);
+    // Keys are sorted by serde_json, so that the form does not depend on the order here.
+    let canonical = json!({
+        "disk": {
+            "serial": disk.serial,
+            "wwn": disk.wwn,
+            "model": disk.model,
+            "path": path,
+            "size": disk.size,
+            "block_size": disk.block_size,
+        },
+        "firmware": plan.firmware,
+        "layout": plan.table.layout,
+        "partitions": partitions(&plan.table),
+        "steps": steps(plan),
+        "destroys": plan.destroys,
+        "release": plan.release,
+        "dom0": plan.dom0,
+        "answers": {
+            "deployment_id": request.deployment_id,
+            "management": request.management,
+            "hostname": request.system.hostname,
+            "timezone": request.system.timezone,
+            "keymap": request.system.keymap,
+            "root_password": sha256(request.access.root_password.expose()),
+            "ssh_keys": request.access.ssh_keys.iter().map(|key| key.as_str()).collect::<Vec<_>>(),
+            "finish": request.finish,
+        },
+    });
+    sha256(&canonical.to_string())
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

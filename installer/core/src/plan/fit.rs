@@ -1,0 +1,52 @@
+//! Whether what will be written fits where it goes, and whether the machine can run it.
+
+use partitioner::layout::Role;
+use partitioner::table::TablePlan;
+use partitioner::units::Bytes;
+
+use super::size_of;
+use crate::dom0_size::Dom0Size;
+use crate::outcome::Exit;
+use crate::release::{GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Manifest};
+use crate::request::Refusal;
+
+/// What Xen itself and the smallest guest need beside dom0.
+const BESIDE_DOM0: Bytes = Bytes::mib(384);
+/// FATs, directories, state files and a little to spare on the boot partition.
+const BOOT_SPARE: Bytes = Bytes::mib(32);
+
+pub(super) fn memory(dom0: Dom0Size, memory: Bytes) -> Result<(), Refusal> {
+    let dom0 = Bytes::mib(dom0.memory_mib);
+    let need = dom0.checked_add(BESIDE_DOM0).unwrap_or(dom0);
+    if memory < need {
+        return Err(Refusal::new(
+            Exit::Unsuitable,
+            format!(
+                "the machine has {memory} of memory, {need} needed: {dom0} for dom0 and the \
+                     rest for Xen"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn partitions(table: &TablePlan, manifest: &Manifest) -> Result<(), Refusal> {
+    holds(table, Role::Root, Bytes::new(manifest.image.size), "the dom0 image")?;
+    let size = |path: &str| manifest.file(path).map_or(0, |file| file.size);
+    // The boot loader lies there twice: for the firmware's default path, and under our own name.
+    let files = [GRUB_EFI, GRUB_EFI, INSTALLER_KERNEL, INSTALLER_INITRD].map(size);
+    let bytes = files.into_iter().try_fold(BOOT_SPARE.get(), u64::checked_add);
+    let need = Bytes::new(bytes.unwrap_or(u64::MAX));
+    holds(table, Role::Boot, need, "what goes onto the boot partition")
+}
+
+fn holds(table: &TablePlan, role: Role, need: Bytes, what: &str) -> Result<(), Refusal> {
+    let have = size_of(table, role);
+    if have < need {
+        return Err(Refusal::new(
+            Exit::Unsuitable,
+            format!("partition {role} will have {have}, {what} needs {need}"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The parts of a plan as JSON and as lines.
+
+use partitioner::table::TablePlan;
+use serde_json::{Value, json};
+
+use super::Plan;
+use crate::facts::DiskFacts;
+
+/// The plan as `--json` shows it.
+pub fn to_json(plan: &Plan) -> Value {
+    let disk_facts = &plan.disk;
+    json!({
+        "digest": plan.digest,
+        "layout": plan.table.layout,
+        "firmware": plan.firmware,
+        "disks": [{
+            "path": disk_facts.path,
+            "serial": disk_facts.serial,
+            "wwn": disk_facts.wwn,
+            "model": disk_facts.model,
+            "transport": disk_facts.transport,
+            "size": disk_facts.size,
+            "block_size": disk_facts.block_size,
+            "partitions": partitions(&plan.table),
+        }],
+        "destroys": plan.destroys,
+        "keeps": plan.keeps,
+        "steps": steps(plan),
+        "release": plan.release,
+        "dom0": plan.dom0,
+    })
+}
+
+/// Partitions without the identifiers that are drawn later.
+pub(super) fn partitions(table: &TablePlan) -> Value {
+    let list = table.partitions.iter().map(|planned| {
+        json!({
+            "number": planned.number,
+            "role": planned.role,
+            "name": planned.name,
+            "type": planned.type_guid,
+            "first": planned.extent.first(),
+            "last": planned.extent.last(),
+            "size": table.size_of(planned),
+        })
+    });
+    Value::Array(list.collect())
+}
+
+/// Titles, in the order in which the steps are performed.
+pub(super) fn steps(plan: &Plan) -> Value {
+    Value::Array(plan.steps.iter().map(|step| Value::String(step.title())).collect())
+}
+
+/// A disk in one line.
+pub(super) fn disk(disk: &DiskFacts) -> String {
+    let mut line = format!("{} {} {}", disk.path, disk.size, disk.transport);
+    if let Some(model) = &disk.model {
+        line.push_str(&format!(" {model}"));
+    }
+    if let Some(serial) = &disk.serial {
+        line.push_str(&format!(" serial {serial}"));
+    }
+    line
+}
