@@ -8,6 +8,7 @@ pub mod device;
 pub mod fence;
 pub mod file;
 pub mod memory;
+pub mod open;
 pub mod recorder;
 pub mod window;
 

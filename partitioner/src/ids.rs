@@ -133,8 +133,9 @@ impl Ids {
 
     /// The next GUID of the stream `name`.
     pub fn guid(&mut self, name: &str) -> Guid {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = self.block(name);
-        Guid([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]).as_random()
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.block(name)[..16]);
+        Guid(bytes).as_random()
     }
 
     /// The next 32-bit number of the stream `name`, for FAT volume ids.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +21,10 @@ impl Bytes {
         Self(bytes)
     }
 
-    #[expect(clippy::arithmetic_side_effects, reason = "u32 << 20 fits in u64")]
     pub const fn mib(n: u32) -> Self {
         Self(widen(n) << 20)
     }
 
-    #[expect(clippy::arithmetic_side_effects, reason = "u32 << 30 fits in u64")]
     pub const fn gib(n: u32) -> Self {
         Self(widen(n) << 30)
     }
@@ -38,6 +37,7 @@ impl Bytes {
         self.0.checked_add(other.0).map(Self)
     }
 
+    #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
@@ -49,7 +49,7 @@ impl Bytes {
 
     /// Whole blocks that fit into this many bytes; rounds down.
     pub fn blocks_floor(self, size: BlockSize) -> u64 {
-        self.0 / size.bytes()
+        self.0 >> size.0.trailing_zeros()
     }
 }
 
@@ -77,6 +77,41 @@ impl fmt::Display for Bytes {
             };
         }
         write!(f, "{} bytes", self.0)
+    }
+}
+
+/// The text is not a size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotASize {
+    #[error("size `{0}` has no unit: KiB, MiB, GiB or TiB needed")]
+    NoUnit(String),
+    #[error("`{0}` is not a size, as in 512MiB")]
+    Malformed(String),
+    #[error("size `{0}` does not fit in 64 bits")]
+    TooLarge(String),
+}
+
+impl FromStr for Bytes {
+    type Err = NotASize;
+
+    /// A whole number and a binary unit, with or without a space: `512MiB`, `60 GiB`.
+    fn from_str(text: &str) -> Result<Self, NotASize> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.strip_prefix(' ').unwrap_or(unit) {
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            "TiB" => 40,
+            "" if !number.is_empty() => return Err(NotASize::NoUnit(text.to_owned())),
+            _ => return Err(NotASize::Malformed(text.to_owned())),
+        };
+        if number.is_empty() {
+            return Err(NotASize::Malformed(text.to_owned()));
+        }
+        let too_large = || NotASize::TooLarge(text.to_owned());
+        let number: u64 = number.parse().map_err(|_| too_large())?;
+        number.checked_mul(1_u64 << shift).map(Self).ok_or_else(too_large)
     }
 }
 
@@ -198,5 +233,60 @@ impl From<std::ops::RangeFrom<Lba>> for Extent {
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first.0, self.last.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn size(text: &str, want: &str) {
+        let have = match text.parse::<Bytes>() {
+            Ok(size) => size.get().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(have, want);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        size("512MiB", "536870912");
+        size("60 GiB", "64424509440");
+        size("0KiB", "0");
+        size("512", "size `512` has no unit: KiB, MiB, GiB or TiB needed");
+        size("", "`` is not a size, as in 512MiB");
+        size("GiB", "`GiB` is not a size, as in 512MiB");
+        size("5GB", "`5GB` is not a size, as in 512MiB");
+        size("-5GiB", "`-5GiB` is not a size, as in 512MiB");
+        size("16777216TiB", "size `16777216TiB` does not fit in 64 bits");
+        size("99999999999999999999TiB", "size `99999999999999999999TiB` does not fit in 64 bits");
+    }
+
+    #[test]
+    fn sizes_are_shown_rounded_down() {
+        assert_eq!(Bytes::gib(46).to_string(), "46 GiB");
+        assert_eq!(Bytes::new((46 << 30) - 512).to_string(), "45.9 GiB");
+        assert_eq!(Bytes::new(511).to_string(), "511 bytes");
+    }
+
+    #[test]
+    fn extents_have_both_ends() {
+        let extent = Extent::with_len(Lba::new(2048), 10).unwrap();
+        assert_eq!((extent.to_string().as_str(), extent.blocks()), ("2048-2057", 10));
+        assert_eq!(Extent::with_len(Lba::new(0), 0), None);
+        assert_eq!(Extent::with_len(Lba::new(u64::MAX), 2), None);
+        assert_eq!(Extent::new(Lba::new(2), Lba::new(1)), None);
+        let next = Extent::with_len(Lba::new(2058), 1).unwrap();
+        assert!(!extent.overlaps(next) && !extent.contains(next));
+    }
+
+    #[test]
+    fn block_sizes_are_powers_of_two_from_512() {
+        for bytes in [0, 1, 256, 513, 1000] {
+            assert_eq!(BlockSize::new(bytes), None);
+        }
+        assert_eq!(Bytes::new(8191).blocks_floor(BlockSize::B4096), 1);
+        assert_eq!(Bytes::new(4097).blocks_ceil(BlockSize::B4096), 2);
     }
 }

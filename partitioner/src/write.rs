@@ -38,7 +38,7 @@ pub fn disarm(disk: &mut dyn BlockIo) -> Result<(), WriteError> {
     disk.flush()?;
     disk.write(COMMIT, &block)?;
     disk.flush()?;
-    Ok(read_back(disk, COMMIT, &block)?)
+    read_back(disk, COMMIT, &block)
 }
 
 /// Removes what could be taken for old content: all of the head behind LBA 0, the edges of each
@@ -66,7 +66,7 @@ pub fn write_table(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), Write
     read_back(disk, blocks.backup_array_at.first(), &blocks.backup_array)?;
     read_back(disk, blocks.backup_header_at, &blocks.backup_header)?;
     read_back(disk, blocks.primary_array_at.first(), &blocks.primary_array)?;
-    Ok(read_back(disk, blocks.primary_header_at, &blocks.primary_header)?)
+    read_back(disk, blocks.primary_header_at, &blocks.primary_header)
 }
 
 /// Puts the boot loader's core image into place A, patched to lie there, and reads it back.
@@ -78,7 +78,7 @@ pub fn write_core(disk: &mut dyn BlockIo, core: &[u8]) -> Result<(), WriteError>
     let image = head::patch_core(core, place.first())?;
     disk.write(place.first(), &image)?;
     disk.flush()?;
-    Ok(read_back(disk, place.first(), &image)?)
+    read_back(disk, place.first(), &image)
 }
 
 /// The commit: LBA 0 becomes boot code and protective MBR. One block between two flushes, read

@@ -35,7 +35,16 @@ pub struct DeviceDisk {
 impl DeviceDisk {
     /// Opens the device for this process alone.
     pub fn open(path: &Path) -> Result<Self, IoError> {
-        let file = open_file(path, Access::Exclusive)?;
+        Self::of(path, open_file(path, Access::Exclusive)?)
+    }
+
+    /// Opens the device to look at it, beside whoever uses it. Every write is refused by the
+    /// operating system.
+    pub fn open_read_only(path: &Path) -> Result<Self, IoError> {
+        Self::of(path, open_file(path, Access::ReadOnly)?)
+    }
+
+    fn of(path: &Path, file: File) -> Result<Self, IoError> {
         let os = failed(path, "open");
         let block_size = ioctl_blksszget(&file).map_err(|errno| os(errno.into()))?;
         let block_size = BlockSize::new(block_size)
@@ -69,20 +78,23 @@ impl DeviceDisk {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Access {
     Exclusive,
     Shared,
+    ReadOnly,
 }
 
 fn open_file(path: &Path, access: Access) -> Result<File, IoError> {
     let exclusive = match access {
         Access::Exclusive => OFlags::EXCL,
-        Access::Shared => OFlags::empty(),
+        Access::Shared | Access::ReadOnly => OFlags::empty(),
     };
     let flags = OFlags::DIRECT | OFlags::CLOEXEC | exclusive;
     let os = failed(path, "open");
     let bits = i32::try_from(flags.bits()).map_err(|error| os(io::Error::other(error)))?;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(bits).open(path);
+    let write = !matches!(access, Access::ReadOnly);
+    let file = OpenOptions::new().read(true).write(write).custom_flags(bits).open(path);
     let file = file.map_err(&os)?;
     if file.metadata().map_err(&os)?.file_type().is_block_device() {
         Ok(file)
