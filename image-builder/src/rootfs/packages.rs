@@ -23,7 +23,7 @@ impl Profile {
 /// `xen-system-amd64` and `linux-image-amd64` depend on the versions of the suite.
 const MINIMAL: &[&str] = &[
     "ca-certificates", "console-setup", "dbus", "e2fsprogs", "initramfs-tools", "iproute2", "kbd",
-    "kmod", "linux-image-amd64", "lvm2", "openssh-server", "systemd", "systemd-resolved",
+    "kmod", "linux-image-amd64", "login", "lvm2", "openssh-server", "systemd", "systemd-resolved",
     "systemd-sysv", "tzdata", "udev", "xen-system-amd64", "zstd",
 ];
 
