@@ -96,7 +96,7 @@ pub fn probe_image(
         let (bytes, block_size) = (meta.len(), block_size.bytes());
         return Err(ProbeError::Ragged { path: path.to_owned(), bytes, block_size });
     }
-    let content = content::of_image(path, block_size, run);
+    let content = content::of(path, block_size, run);
     Ok(DiskFacts {
         path: path.to_string_lossy().into_owned(),
         serial: Some(name.to_owned()),
