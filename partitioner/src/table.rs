@@ -364,6 +364,3 @@ pub(crate) fn joined(mut set: Vec<Extent>) -> Vec<Extent> {
     }
     out
 }
-
-#[cfg(test)]
-mod tests;

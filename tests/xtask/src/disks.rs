@@ -1,0 +1,121 @@
+//! Disks for the machines: blank targets, and the *bystander*, a second disk full of other
+//! people's data that an installation must not touch.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::call::Call;
+use crate::failure::{At, Failure, Result};
+
+/// The serial of the disk that the answer files name.
+pub(crate) const TARGET: &str = "SN42";
+pub(crate) const BYSTANDER: &str = "SN43";
+/// As large as a target, so that choosing wrongly would work.
+const BYSTANDER_GIB: u64 = 60;
+const MIB: u64 = 1 << 20;
+/// Where the bystander's ext4 partition and its LVM physical volume begin.
+const EXT4_AT: u64 = MIB;
+const PV_AT: u64 = 2049 * MIB;
+
+/// The first MiB of a 4 GiB physical volume: label, and metadata of the volume group `guests` with
+/// a linear volume `disk1` of 1 GiB from the first extent on. LVM refuses plain files, so this was
+/// made once, by root, on a loop device, without device mapper:
+///
+/// ```text
+/// truncate -s 4G pv.img; L=$(losetup -f --show pv.img)
+/// pvcreate --driverloaded n -y $L; vgcreate --driverloaded n guests $L
+/// lvcreate --driverloaded n -an -Zn -Wn -y -L 1G -n disk1 guests; losetup -d $L
+/// head -c 1M pv.img | zstd -19 -o lvm-head.zst
+/// ```
+const LVM_HEAD: &[u8] = include_bytes!("../fixtures/lvm-head.zst");
+
+/// Makes a sparse disk of zeros.
+pub(crate) fn blank(path: &Path, gib: u64) -> Result<()> {
+    let file = File::create(path).at("creating", path)?;
+    file.set_len(gib << 30).at("growing", path)
+}
+
+/// Makes the bystander: GPT, an ext4 partition with files, and an LVM physical volume whose volume
+/// holds an ext4 as well.
+pub(crate) fn bystander(path: &Path, scratch: &Path) -> Result<()> {
+    blank(path, BYSTANDER_GIB)?;
+    Call::new("sgdisk")
+        .args(["-n", "1:2048:+2G", "-t", "1:8300", "-c", "1:data"])
+        .args(["-n", "2:0:+4G", "-t", "2:8e00", "-c", "2:guests"])
+        .arg(path)
+        .stdout()?;
+    let head = zstd::decode_all(LVM_HEAD).at("unpacking", Path::new("lvm-head.zst"))?;
+    let file = File::options().write(true).open(path).at("opening", path)?;
+    file.write_all_at(&head, PV_AT).at("writing", path)?;
+    drop(file);
+    let content = scratch.join("bystander-content");
+    std::fs::create_dir_all(&content).at("making", &content)?;
+    for n in 0_u8..16 {
+        let name = content.join(format!("record-{n}"));
+        let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i % 251).to_le_bytes()[0] ^ n).collect();
+        std::fs::write(&name, bytes).at("writing", &name)?;
+    }
+    ext4(path, EXT4_AT, "2G", "data", &content)?;
+    // The volume begins with the first extent, 1 MiB into the physical volume.
+    ext4(path, PV_AT + MIB, "1G", "guest", &content)
+}
+
+fn ext4(disk: &Path, offset: u64, size: &str, label: &str, content: &Path) -> Result<()> {
+    let options = format!("offset={offset},lazy_itable_init=1,lazy_journal_init=1");
+    Call::new("mke2fs")
+        .args(["-q", "-F", "-t", "ext4", "-L", label, "-E", &options, "-d"])
+        .args([content.as_os_str(), disk.as_os_str(), size.as_ref()])
+        .limit(Duration::from_secs(120))
+        .stdout()
+        .map(drop)
+}
+
+/// Copies a disk with its holes, at once where the file system can.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    Call::new("cp")
+        .args(["--sparse=always", "--reflink=auto", "--"])
+        .args([from, to])
+        .limit(Duration::from_secs(600))
+        .stdout()
+        .map(drop)
+}
+
+/// Checks a digest of a disk against an earlier one.
+pub(crate) fn check_unchanged(path: &Path, before: &str) -> Result<()> {
+    let after = crate::digest::disk(path)?;
+    if after == before {
+        return Ok(());
+    }
+    Err(Failure::check(format!("{} was written: {before} became {after}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bystander_is_what_other_tools_take_it_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = dir.path().join("disk");
+        // The tools come with `cargo xtask setup`.
+        if !Path::new("/usr/sbin/sgdisk").exists() {
+            return;
+        }
+        bystander(&disk, dir.path()).unwrap();
+        let seen = |offset: u64| {
+            let offset = offset.to_string();
+            let call = Call::new("blkid").args(["-p", "-o", "export", "-O", &offset]).arg(&disk);
+            call.stdout().unwrap()
+        };
+        assert!(seen(EXT4_AT).contains("TYPE=ext4"));
+        assert!(seen(PV_AT).contains("TYPE=LVM2_member"));
+        assert!(seen(PV_AT + MIB).contains("LABEL=guest"));
+        let digest = crate::digest::disk(&disk).unwrap();
+        check_unchanged(&disk, &digest).unwrap();
+        let file = File::options().write(true).open(&disk).unwrap();
+        file.write_all_at(&[1], 30 << 30).unwrap();
+        assert!(check_unchanged(&disk, &digest).is_err());
+    }
+}

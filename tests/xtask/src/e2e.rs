@@ -1,0 +1,219 @@
+//! `cargo xtask e2e`: scenarios, each a whole path through the product, most of them in QEMU.
+//!
+//! With a budget, the order rotates by commit, so that what one run leaves out another one does.
+
+mod boots;
+mod builder;
+mod cuts;
+mod media;
+mod offline;
+mod packages;
+mod refusals;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::call::Call;
+use crate::failure::{Failure, Result};
+use crate::lab::Lab;
+use crate::qemu::Display;
+
+/// One scenario.
+#[derive(Clone, Copy)]
+struct Scenario {
+    name: &'static str,
+    what: &'static str,
+    /// How long it takes under emulation on two cores, with what others may have left for it.
+    minutes: u64,
+    run: fn(&mut Lab) -> Result<()>,
+}
+
+const fn scenario(
+    name: &'static str,
+    minutes: u64,
+    what: &'static str,
+    run: fn(&mut Lab) -> Result<()>,
+) -> Scenario {
+    Scenario { name, what, minutes, run }
+}
+
+const SCENARIOS: &[Scenario] = &[
+    scenario("install-uefi", 8, "ISO, install, boot, look, power off; UEFI", boots::install_uefi),
+    scenario("install-bios", 8, "the same; BIOS", boots::install_bios),
+    scenario("usb-stick-uefi", 2, "the medium as a USB stick; UEFI", media::usb_stick_uefi),
+    scenario("usb-stick-bios", 2, "the medium as a USB stick; BIOS", media::usb_stick_bios),
+    scenario(
+        "crossed-firmware",
+        8,
+        "installed by one firmware, boots in the other",
+        boots::crossed,
+    ),
+    scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
+    scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
+    scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
+    scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
+    scenario("no-disk", 2, "a machine without any disk", media::no_disk),
+    scenario("small-disk", 1, "a disk below 12 GiB", refusals::small_disk),
+    scenario("bad-answers", 1, "answer files that are none", refusals::bad_answers),
+    scenario("wrong-serial", 1, "a serial that no disk has", refusals::wrong_serial),
+    scenario("disk-in-use", 1, "a disk with content and on_existing refuse", refusals::not_blank),
+    scenario("corrupt-release", 1, "one byte of the image flipped, offline", refusals::corrupt),
+    scenario("iso-reproducible", 3, "two builds are byte-identical", builder::reproducible),
+    scenario("missing-package", 1, "the archive lacks a package", builder::missing_package),
+    scenario("no-space", 1, "the build machine's disk is full", builder::no_space),
+    scenario(
+        "power-cut-install",
+        14,
+        "the message after a cut; the next run ends well",
+        cuts::install,
+    ),
+];
+
+/// Which scenarios to run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    pub(crate) budget: Option<Duration>,
+    pub(crate) only: Vec<String>,
+}
+
+/// How many passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+}
+
+impl Tally {
+    pub(crate) fn count<T>(&mut self, name: &str, result: Result<T>) {
+        match result {
+            Ok(_) => {
+                self.passed += 1;
+                println!("PASS {name}");
+            }
+            Err(failure) => {
+                self.failed += 1;
+                println!("FAIL {name}: {failure}");
+            }
+        }
+    }
+
+    pub(crate) fn last_line(self) -> ExitCode {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+pub(crate) fn list() {
+    for Scenario { name, what, minutes, .. } in SCENARIOS {
+        println!("{name:18} ~{minutes:2} min  {what}");
+    }
+}
+
+pub(crate) fn e2e(choice: &Choice) -> Result<ExitCode> {
+    let chosen = chosen(&choice.only)?;
+    let begun = Instant::now();
+    let mut lab = Lab::open("e2e", Display::Headless)?;
+    let (mut tally, mut left_out) = (Tally::default(), Vec::new());
+    for scenario in rotated(&chosen, commit_number(&lab)) {
+        let estimate = Duration::from_secs(scenario.minutes * 60);
+        if choice.budget.is_some_and(|budget| begun.elapsed() + estimate > budget) {
+            left_out.push(scenario.name);
+            continue;
+        }
+        println!("\n== {}: {}", scenario.name, scenario.what);
+        let at = Instant::now();
+        let result = (scenario.run)(&mut lab);
+        println!("   {}: {:.0} s", scenario.name, at.elapsed().as_secs_f64());
+        tally.count(scenario.name, result);
+    }
+    println!("\nStages:\n{}", lab.report.table());
+    match left_out.as_slice() {
+        [] => println!("every chosen scenario ran"),
+        names => println!("not run for lack of time: {}", names.join(" ")),
+    }
+    if tally.failed == 0 {
+        crate::cache::remove(&lab.run)?;
+    } else {
+        println!("logs and disks: {}", lab.run.display());
+    }
+    Ok(tally.last_line())
+}
+
+fn chosen(only: &[String]) -> Result<Vec<Scenario>> {
+    if only.is_empty() {
+        return Ok(SCENARIOS.to_vec());
+    }
+    let find = |name: &String| SCENARIOS.iter().find(|s| s.name == *name).copied();
+    let missing = only.iter().find(|name| find(name).is_none());
+    if let Some(name) = missing {
+        let known: Vec<_> = SCENARIOS.iter().map(|s| s.name).collect();
+        return Err(Failure::check(format!("no scenario {name}; there are {}", known.join(" "))));
+    }
+    Ok(only.iter().filter_map(find).collect())
+}
+
+/// A number that changes with every commit; 0 outside a checkout.
+fn commit_number(lab: &Lab) -> usize {
+    let hash = Call::new("git").args(["rev-parse", "HEAD"]).dir(&lab.folders.repo).stdout();
+    let hash = hash.unwrap_or_default();
+    usize::from_str_radix(hash.get(..6).unwrap_or("0"), 16).unwrap_or(0)
+}
+
+fn rotated(scenarios: &[Scenario], by: usize) -> Vec<Scenario> {
+    let mut order = scenarios.to_vec();
+    if !order.is_empty() {
+        order.rotate_left(by % scenarios.len());
+    }
+    order
+}
+
+/// Reads `40m`, `90s` or `2h`.
+pub(crate) fn parse_budget(text: &str) -> std::result::Result<Duration, String> {
+    let bad = || format!("`{text}` is not a time such as 40m, 90s or 2h");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let seconds = match unit {
+        "s" => Some(number),
+        "m" => number.checked_mul(60),
+        "h" => number.checked_mul(3600),
+        _ => None,
+    };
+    seconds.map(Duration::from_secs).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_comes_first_with_some_commit() {
+        let first: std::collections::BTreeSet<_> =
+            (0..SCENARIOS.len()).map(|n| rotated(SCENARIOS, n)[0].name).collect();
+        assert_eq!(first.len(), SCENARIOS.len());
+        let names: std::collections::BTreeSet<_> = SCENARIOS.iter().map(|s| s.name).collect();
+        assert_eq!(names.len(), SCENARIOS.len());
+    }
+
+    #[test]
+    fn a_budget_has_a_unit() {
+        assert_eq!(parse_budget("40m"), Ok(Duration::from_secs(2400)));
+        assert_eq!(parse_budget("90s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "40", "m", "-1m", "4d"] {
+            assert!(parse_budget(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_scenario_nobody_knows_is_named() {
+        let error = chosen(&["boots".to_owned()]).err().unwrap().to_string();
+        assert!(error.contains("no scenario boots") && error.contains("install-uefi"), "{error}");
+    }
+
+    #[test]
+    fn the_last_line_counts() {
+        let mut tally = Tally::default();
+        tally.count("a", Ok(()));
+        tally.count("b", Err::<(), _>(Failure::check("why")));
+        assert_eq!(tally, Tally { passed: 1, failed: 1 });
+    }
+}

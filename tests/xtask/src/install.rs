@@ -1,0 +1,112 @@
+//! An installation in a machine, from the medium: watched to its end, and judged.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::answers::Answers;
+use crate::disks::{self, BYSTANDER, TARGET};
+use crate::dom0;
+use crate::failure::{Result, ensure};
+use crate::lab::Lab;
+use crate::qemu::{Disk, Firmware, MediumKind};
+
+/// The last line that the installer says, in every case.
+pub(crate) const DISK_STATE: &str = "DISK STATE: ";
+/// What the installer environment says after it.
+const EXIT: &str = "host-installer exit ";
+const TARGET_GIB: u64 = 60;
+/// Firmware, GRUB, kernel and initramfs.
+const START_LIMIT: Duration = Duration::from_secs(240);
+/// Under emulation the image is hashed at 14 MB/s and unpacked not much faster.
+const INSTALL_LIMIT: Duration = Duration::from_secs(25 * 60);
+const OFF_LIMIT: Duration = Duration::from_secs(120);
+
+/// The disks of one installation, and what the bystander was before it.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    pub(crate) target: PathBuf,
+    bystander: PathBuf,
+    before: String,
+}
+
+/// How an installation ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) state: String,
+    pub(crate) exit: i32,
+    /// Everything that the serial console showed.
+    pub(crate) text: String,
+}
+
+impl Bench {
+    pub(crate) fn new(lab: &Lab, name: &str) -> Result<Self> {
+        let target = lab.run.join(format!("{name}.target.img"));
+        disks::blank(&target, TARGET_GIB)?;
+        let bystander = lab.run.join(format!("{name}.bystander.img"));
+        disks::bystander(&bystander, &lab.run)?;
+        let before = crate::digest::disk(&bystander)?;
+        Ok(Self { target, bystander, before })
+    }
+
+    pub(crate) fn disks(&self) -> Vec<Disk> {
+        vec![
+            Disk { path: self.target.clone(), serial: TARGET },
+            Disk { path: self.bystander.clone(), serial: BYSTANDER },
+        ]
+    }
+
+    pub(crate) fn check_bystander(&self) -> Result<()> {
+        disks::check_unchanged(&self.bystander, &self.before)
+    }
+}
+
+/// Boots the medium and waits until the installer has said how it ended.
+pub(crate) fn run(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    medium: (&Path, MediumKind),
+    disks: &[Disk],
+) -> Result<Verdict> {
+    let mut spec = dom0::spec(lab, &format!("{name}-install"), firmware, disks);
+    spec.medium = Some((medium.0.to_owned(), medium.1));
+    let mut machine = lab.report.stage(&format!("{name}: start the installer"), |tick| {
+        let mut machine = spec.start()?;
+        machine.serial.wait_for_any(&["xenhost: installer environment"], START_LIMIT, tick)?;
+        Ok(machine)
+    })?;
+    lab.report.stage(&format!("{name}: install"), |tick| {
+        machine.serial.wait_for_any(&[DISK_STATE], INSTALL_LIMIT, tick)?;
+        let state = rest_of_line(&mut machine.serial)?;
+        machine.serial.wait_for(EXIT, OFF_LIMIT)?;
+        let code = rest_of_line(&mut machine.serial)?;
+        let exit = code.trim().parse().unwrap_or(-1);
+        if exit == 0 {
+            machine.wait_off(OFF_LIMIT)?;
+        }
+        Ok(Verdict { state, exit, text: machine.serial.text() })
+    })
+}
+
+fn rest_of_line(console: &mut crate::qemu::console::Console) -> Result<String> {
+    let from = console.seen_len();
+    console.wait_for("\n", OFF_LIMIT)?;
+    Ok(console.slice(from, console.seen_len()).trim().to_owned())
+}
+
+/// An installation that must succeed, with the bystander checked.
+pub(crate) fn install(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    kind: MediumKind,
+) -> Result<Bench> {
+    let iso = lab.iso(name, &Answers::default())?;
+    let bench = Bench::new(lab, name)?;
+    let verdict = run(lab, name, firmware, (&iso, kind), &bench.disks())?;
+    ensure(verdict.exit == 0 && verdict.state == "new system boots", || {
+        format!("the installation ended with {}: {}", verdict.exit, verdict.state)
+    })?;
+    bench.check_bystander()?;
+    Ok(bench)
+}

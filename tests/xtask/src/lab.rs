@@ -1,0 +1,127 @@
+//! What every run with machines shares: products, accelerator, a folder, the report.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::answers::Answers;
+use crate::call::Call;
+use crate::disks::{self, TARGET};
+use crate::failure::{At, Result};
+use crate::folders::Folders;
+use crate::install;
+use crate::products::{self, Products};
+use crate::qemu::accel::Accel;
+use crate::qemu::{Display, Firmware, MEMORY_MIB, MediumKind};
+use crate::report::Report;
+
+/// Measured: seconds; ten times that on a busy machine.
+const OFFLINE_LIMIT: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(crate) struct Lab {
+    pub(crate) folders: Folders,
+    pub(crate) products: Products,
+    pub(crate) accel: Accel,
+    pub(crate) display: Display,
+    pub(crate) run: PathBuf,
+    pub(crate) report: Report,
+    /// Disks that scenarios share, as their installation left them.
+    installed: BTreeMap<Firmware, PathBuf>,
+    offline: Option<PathBuf>,
+}
+
+impl Lab {
+    /// Sets up, builds what is missing, and makes a folder for the run `name`.
+    pub(crate) fn open(name: &str, display: Display) -> Result<Self> {
+        let folders = Folders::find()?;
+        let mut report = Report::default();
+        report.stage("set up", |_| crate::setup::setup())?;
+        let products = products::build(&folders, &mut report)?;
+        let run = folders.run(name)?;
+        let accel = Accel::choose(&run)?;
+        println!("QEMU runs with -accel {}; files in {}", accel.0, run.display());
+        let installed = BTreeMap::new();
+        Ok(Self { folders, products, accel, display, run, report, installed, offline: None })
+    }
+
+    /// A medium with these answers in it.
+    pub(crate) fn iso(&mut self, name: &str, answers: &Answers) -> Result<PathBuf> {
+        let file = self.answers(name, answers)?;
+        let (iso, log) = (self.run.join(format!("{name}.iso")), self.run.join("iso.log"));
+        let builder = &self.products.binaries.image_builder;
+        let call = products::iso_call(builder, &self.products.release, &iso, Some(&file));
+        products::run_logged(&mut self.report, &format!("{name}: build the ISO"), &call, &log)?;
+        Ok(iso)
+    }
+
+    /// An answer file in the run's folder.
+    pub(crate) fn answers(&self, name: &str, answers: &Answers) -> Result<PathBuf> {
+        let file = self.run.join(format!("{name}.yaml"));
+        std::fs::write(&file, answers.text()).at("writing", &file)?;
+        Ok(file)
+    }
+
+    /// `host-installer install` on image files.
+    pub(crate) fn install_offline(&self, answers: &Path, disk: &Path) -> Call {
+        self.install_offline_from(&self.products.release, answers, disk)
+    }
+
+    pub(crate) fn install_offline_from(&self, release: &Path, answers: &Path, disk: &Path) -> Call {
+        Call::new(&self.products.binaries.host_installer)
+            .args(["install", "--answers"])
+            .arg(answers)
+            .arg("--release")
+            .arg(release)
+            .arg("--disk")
+            .arg(format!("{TARGET}={}", disk.display()))
+            .args(["--memory", &format!("{MEMORY_MIB}MiB")])
+            .limit(OFFLINE_LIMIT)
+    }
+
+    /// A disk that was installed in a machine with this firmware and never booted.
+    pub(crate) fn installed(&mut self, firmware: Firmware) -> Result<PathBuf> {
+        if let Some(disk) = self.installed.get(&firmware) {
+            return Ok(disk.clone());
+        }
+        let name = format!("shared-{}", firmware.name());
+        let bench = install::install(self, &name, firmware, MediumKind::Cd)?;
+        self.keep_installed(firmware, &bench.target);
+        Ok(bench.target)
+    }
+
+    /// Lets later scenarios use a disk that was installed and not booted.
+    pub(crate) fn keep_installed(&mut self, firmware: Firmware, disk: &Path) {
+        self.installed.insert(firmware, disk.to_owned());
+    }
+
+    /// A copy of such a disk, to be booted.
+    pub(crate) fn installed_copy(&mut self, firmware: Firmware, name: &str) -> Result<PathBuf> {
+        let disk = self.installed(firmware)?;
+        let copy = self.run.join(format!("{name}-{}.img", firmware.name()));
+        disks::copy(&disk, &copy)?;
+        Ok(copy)
+    }
+
+    /// A disk that `image-builder disk` made.
+    pub(crate) fn offline_disk(&mut self) -> Result<PathBuf> {
+        if let Some(disk) = &self.offline {
+            return Ok(disk.clone());
+        }
+        let answers = self.answers("offline", &Answers::default())?;
+        let disk = self.run.join("offline.img");
+        let call = Call::new(&self.products.binaries.image_builder)
+            .args(["disk", "--answers"])
+            .arg(&answers)
+            .arg("--release")
+            .arg(&self.products.release)
+            .arg("--out")
+            .arg(&disk)
+            .args(["--size", "60GiB", "--memory", &format!("{MEMORY_MIB}MiB")])
+            .limit(OFFLINE_LIMIT);
+        let log = self.run.join("offline.log");
+        products::run_logged(&mut self.report, "image-builder disk", &call, &log)?;
+        self.offline = Some(disk.clone());
+        Ok(disk)
+    }
+}

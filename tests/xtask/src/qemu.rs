@@ -1,0 +1,219 @@
+//! Machines in QEMU. A [`Spec`] says what a machine is made of; [`Spec::start`] runs it; dropping
+//! the [`Machine`] kills it, and so does the end of xtask, however it comes.
+
+pub(crate) mod accel;
+pub(crate) mod console;
+pub(crate) mod shell;
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use self::accel::Accel;
+use self::console::Console;
+use crate::call::Call;
+use crate::failure::{At, Result, ensure};
+
+const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// The address that the answer files of the tests name.
+pub(crate) const MAC: &str = "00:16:3e:aa:bb:cc";
+pub(crate) const MEMORY_MIB: u32 = 3072;
+/// Waiting longer after one of these is of no use.
+const FATAL: &[&str] = &[
+    "Kernel panic - not syncing",
+    "Panic on CPU 0",
+    "Xen BUG at",
+    "You are in emergency mode",
+    "Entering emergency mode",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Firmware {
+    Bios,
+    Uefi,
+}
+
+impl Firmware {
+    pub(crate) const BOTH: [Self; 2] = [Self::Uefi, Self::Bios];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bios => "bios",
+            Self::Uefi => "uefi",
+        }
+    }
+
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Bios => Self::Uefi,
+            Self::Uefi => Self::Bios,
+        }
+    }
+}
+
+/// A disk of a machine, found in it by its serial.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) path: PathBuf,
+    pub(crate) serial: &'static str,
+}
+
+/// How the installation medium is put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MediumKind {
+    Cd,
+    UsbStick,
+}
+
+/// Whether a person looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Display {
+    Headless,
+    Window,
+    /// The BIOS writes its screen to the serial console.
+    ScreenOnSerial,
+}
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    pub(crate) accel: Accel,
+    pub(crate) firmware: Firmware,
+    pub(crate) disks: Vec<Disk>,
+    pub(crate) medium: Option<(PathBuf, MediumKind)>,
+    pub(crate) display: Display,
+    /// Where the log, the firmware's variables and the sockets go.
+    pub(crate) work: PathBuf,
+    /// Names the log.
+    pub(crate) name: String,
+}
+
+/// A running machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    child: Child,
+    pub(crate) serial: Console,
+    port_path: PathBuf,
+    port_log: PathBuf,
+    /// Holds the socket; a temporary folder since socket paths must be short.
+    _sockets: tempfile::TempDir,
+}
+
+impl Spec {
+    pub(crate) fn start(&self) -> Result<Machine> {
+        let sockets = tempfile::tempdir().at("making a folder in", &std::env::temp_dir())?;
+        let port_path = sockets.path().join("port");
+        let errors = self.work.join(format!("{}.qemu.log", self.name));
+        let errors_file = std::fs::File::create(&errors).at("creating", &errors)?;
+        let call = self.call(&port_path)?;
+        let mut child = call.spawn(Stdio::piped(), Stdio::piped(), errors_file.into())?;
+        let pipes = child.stdout.take().zip(child.stdin.take());
+        let (stdout, stdin) = pipes.expect("both were asked for as pipes");
+        let log = self.work.join(format!("{}.serial.log", self.name));
+        let serial = Console::new(stdout, stdin, &log, FATAL)?;
+        let port_log = self.work.join(format!("{}.shell.log", self.name));
+        Ok(Machine { child, serial, port_path, port_log, _sockets: sockets })
+    }
+
+    fn call(&self, port: &Path) -> Result<Call> {
+        let memory = MEMORY_MIB.to_string();
+        let machine = match self.display {
+            Display::ScreenOnSerial => "q35,graphics=off",
+            Display::Headless | Display::Window => "q35",
+        };
+        let mut call = Call::new("qemu-system-x86_64")
+            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-M", machine])
+            .args(["-accel", &self.accel.0, "-cpu", "qemu64", "-smp", "2", "-m", &memory])
+            .args(["-serial", "stdio", "-device", "virtio-rng-pci"])
+            .args(["-netdev", "user,id=net,restrict=on"])
+            .args(["-device", &format!("virtio-net-pci,netdev=net,mac={MAC},romfile=")])
+            .args(["-device", "virtio-serial-pci", "-chardev"])
+            .arg(format!("socket,id=port,path={},server=on,wait=off", port.display()))
+            .args(["-device", "virtserialport,chardev=port,name=xtask"]);
+        call = match self.display {
+            Display::Window => call.args(["-device", "VGA"]),
+            Display::Headless | Display::ScreenOnSerial => call.args(["-display", "none"]),
+        };
+        if self.firmware == Firmware::Uefi {
+            call = self.firmware_args(call)?;
+        }
+        for (i, disk) in self.disks.iter().enumerate() {
+            let (path, serial) = (disk.path.display(), disk.serial);
+            // An unsafe cache is the host's page cache: it survives the end of QEMU, not of the host.
+            call = call
+                .arg("-drive")
+                .arg(format!(
+                    "file={path},if=none,id=disk{i},format=raw,cache=unsafe,discard=unmap,\
+                     detect-zeroes=unmap"
+                ))
+                .arg("-device")
+                .arg(format!("virtio-blk-pci,drive=disk{i},serial={serial},bootindex={}", i + 2));
+        }
+        Ok(self.medium_args(call))
+    }
+
+    /// Fresh variables at every start: no boot may depend on an entry that an earlier one left.
+    fn firmware_args(&self, call: Call) -> Result<Call> {
+        let vars = self.work.join(format!("{}.vars.fd", self.name));
+        std::fs::copy(VARS, &vars).at("copying to", &vars)?;
+        let flash = "if=pflash,format=raw";
+        Ok(call
+            .args(["-drive", &format!("{flash},unit=0,readonly=on,file={CODE}"), "-drive"])
+            .arg(format!("{flash},unit=1,file={}", vars.display())))
+    }
+
+    fn medium_args(&self, call: Call) -> Call {
+        let Some((path, kind)) = &self.medium else { return call };
+        let drive = format!("file={},if=none,id=medium,format=raw,readonly=on", path.display());
+        match kind {
+            MediumKind::Cd => call.args([
+                "-drive",
+                &format!("{drive},media=cdrom"),
+                "-device",
+                "ide-cd,bus=ide.0,drive=medium,bootindex=1",
+            ]),
+            MediumKind::UsbStick => call.args([
+                "-drive",
+                &drive,
+                "-device",
+                "qemu-xhci",
+                "-device",
+                "usb-storage,drive=medium,bootindex=1",
+            ]),
+        }
+    }
+}
+
+impl Machine {
+    fn open_port(&self) -> Result<Console> {
+        let stream = UnixStream::connect(&self.port_path).at("connecting to", &self.port_path)?;
+        let writer = stream.try_clone().at("opening", &self.port_path)?;
+        Console::new(stream, writer, &self.port_log, &[])
+    }
+
+    /// Cuts the power.
+    pub(crate) fn cut_power(mut self) -> Result<()> {
+        self.child.kill().at("ending", Path::new("qemu"))?;
+        self.child.wait().at("waiting for", Path::new("qemu")).map(drop)
+    }
+
+    /// Waits until the machine has switched itself off (a reboot counts: `-no-reboot`).
+    pub(crate) fn wait_off(&mut self, limit: Duration) -> Result<()> {
+        self.serial.wait_closed(limit)?;
+        let status = self.child.wait().at("waiting for", Path::new("qemu"))?;
+        ensure(status.success(), || {
+            format!("QEMU ended with {status}; log: {}", self.serial.log().display())
+        })
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Already gone is fine; there is nobody to tell of anything else.
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
