@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use image_builder::error::{Error, Result};
+use image_builder::release;
 use image_builder::rootfs::{self, packages::Profile};
 
 use crate::show::Show;
@@ -20,6 +21,13 @@ pub(crate) struct Args {
 enum Command {
     /// Build dom0 as a directory from Debian packages.
     Rootfs(RootfsArgs),
+    /// Make a release from what `rootfs` built.
+    Release {
+        #[arg(long, value_name = "DIR")]
+        rootfs: PathBuf,
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +56,7 @@ struct RootfsArgs {
 pub(crate) fn run(args: Args, show: &Show) -> Result<()> {
     match args.command {
         Command::Rootfs(args) => run_rootfs(args, show),
+        Command::Release { rootfs, out } => release::build(&rootfs, &out, show).map(drop),
     }
 }
 

@@ -43,9 +43,9 @@ impl ExecError {
             Self::Missing { package: Some(package), .. } => {
                 Some(format!("apt-get install {package}"))
             }
-            Self::Missing { package: None, .. }
-            | Self::NotStarted { .. }
-            | Self::Status { .. } => None,
+            Self::Missing { package: None, .. } | Self::NotStarted { .. } | Self::Status { .. } => {
+                None
+            }
         }
     }
 
@@ -85,7 +85,8 @@ impl Call {
         if !path.exists() {
             return Err(missing(&path));
         }
-        let loader = [LOADER, LOADER_IN_LIBRARIES].iter().map(|l| tree.join(l)).find(|p| p.is_file());
+        let loader =
+            [LOADER, LOADER_IN_LIBRARIES].iter().map(|l| tree.join(l)).find(|p| p.is_file());
         let loader = loader.ok_or_else(|| missing(&tree.join(LOADER)))?;
         let name = Path::new(program).file_name().unwrap_or_default();
         Ok(Self::new(loader.into_os_string())
@@ -94,6 +95,13 @@ impl Call {
             .arg("--library-path")
             .arg(tree.join(LIBRARIES))
             .arg(path))
+    }
+
+    /// Asks a tree's loader which libraries a program of the tree uses.
+    pub fn loader_list(tree: &Path, program: &str) -> Result<Self, ExecError> {
+        let mut call = Self::in_tree(tree, program)?;
+        call.args.insert(0, "--list".into());
+        Ok(call)
     }
 
     fn new(program: OsString) -> Self {

@@ -9,10 +9,16 @@
     reason = "sizes of files on the build machine; an overflow panics in a builder, not on a host"
 )]
 
+pub mod chunks;
 pub mod error;
 pub mod exec;
+pub mod grub;
+pub mod image;
+pub mod installer_env;
 pub mod progress;
+pub mod release;
 pub mod rootfs;
+pub mod sbom;
 pub mod sources;
 pub mod space;
 pub mod tree;

@@ -1,9 +1,5 @@
 //! The `image-builder` command.
-#![allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "this is the command line front end"
-)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is the command line front end")]
 
 mod cli;
 mod show;

@@ -34,8 +34,9 @@ impl Show {
         let Some(stage) = self.stage.borrow_mut().take() else { return };
         if let Some(bar) = stage.bar {
             bar.finish_and_clear();
+            eprint!("{}", stage.title);
         }
-        eprintln!("{} ({:.1} s)", stage.title, stage.begun.elapsed().as_secs_f64());
+        eprintln!(" ({:.1} s)", stage.begun.elapsed().as_secs_f64());
     }
 }
 
@@ -47,6 +48,9 @@ impl Progress for Show {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
+        if bar.is_none() {
+            eprint!("{title}");
+        }
         let stage = Stage { title: title.to_owned(), begun: Instant::now(), bar };
         *self.stage.borrow_mut() = Some(stage);
     }

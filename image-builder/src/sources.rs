@@ -7,8 +7,18 @@ use crate::error::{Error, Result};
 
 /// Names that Debian gave to suites, and that tell its archive from others'.
 const CODENAMES: [&str; 12] = [
-    "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldoldstable",
-    "oldstable", "stable", "testing", "unstable",
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
 ];
 /// Suites that have neither updates nor a security archive of their own.
 const ROLLING: [&str; 2] = ["sid", "unstable"];
@@ -74,9 +84,9 @@ pub fn parse_deb822(text: &str) -> Vec<Entry> {
 }
 
 fn parse_stanza(lines: &[&str]) -> Option<Entry> {
-    let words = |name: &str| field(lines, name).map(|v| {
-        v.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    });
+    let words = |name: &str| {
+        field(lines, name).map(|v| v.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
     let disabled = field(lines, "Enabled").is_some_and(|v| v.trim() == "no");
     if disabled || !words("Types")?.contains(&"deb".to_owned()) {
         return None;

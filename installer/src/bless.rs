@@ -1,1 +1,239 @@
-//! Ends the trial of a booted system.
+//! Ends the trial of a booted system: `host-installer bless`, run by a unit in dom0.
+//!
+//! In: the running system, through `World`. Out: one sector on the boot partition, or the reason why
+//! not. A host that does not become well within `Limits::timeout` says why in `reason.txt` and, if a
+//! system to fall back to waits behind a trial, reboots, which uses one try. Nothing outside the
+//! host is asked, so nothing outside can roll a site back.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use installer_core::bootstate::{BootState, Other, Slot, Trial};
+use partitioner::block::BlockIo;
+use serde::{Deserialize, Serialize};
+
+use crate::call::{Call, CallError, Run};
+
+mod checks;
+mod find;
+mod state;
+mod world;
+
+pub use find::{FindError, boot_partition};
+pub use state::{BootFiles, StateFileError};
+pub use world::ThisHost;
+
+const INVENTORY: &str = "etc/xenhost/inventory.json";
+/// What bless remembers of its last success; each slot has its own.
+const BLESSED: &str = "var/lib/xenhost/blessed.json";
+
+/// The dom0 that bless judges.
+pub trait World: Run {
+    /// `/`, or a folder in tests.
+    fn root(&self) -> &Path;
+    /// Time that has passed since some fixed moment.
+    fn elapsed(&self) -> Duration;
+    fn wait(&mut self, duration: Duration);
+    /// The boot partition, held by nobody else. Found anew each time.
+    fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError>;
+}
+
+/// How long a host may take to become well.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub timeout: Duration,
+    /// Between two looks.
+    pub interval: Duration,
+}
+
+impl Limits {
+    pub const DEFAULT: Self =
+        Self { timeout: Duration::from_secs(600), interval: Duration::from_secs(2) };
+}
+
+/// How bless ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The trial is over.
+    Blessed { slot: Slot, generation: u32 },
+    /// The running slot is not the chosen one: the chosen one failed, or someone picked this one in
+    /// the boot menu. Nothing was changed.
+    NotChosen { running: Slot, chosen: Slot, reason: Option<String> },
+    /// Not well in time, nothing to fall back to. The host stays up.
+    Unwell { reason: String },
+    /// Not well in time; the host reboots.
+    Rebooting { reason: String },
+}
+
+impl Outcome {
+    /// Guests may start.
+    pub fn is_good(&self) -> bool {
+        match self {
+            Self::Blessed { .. } | Self::NotChosen { .. } => true,
+            Self::Unwell { .. } | Self::Rebooting { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// One line for the console and the journal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blessed { slot, generation } => {
+                write!(f, "xenhost: host blessed: slot {slot}, generation {generation}")
+            }
+            Self::NotChosen { running, chosen, reason } => {
+                let reason = reason.as_deref().unwrap_or("it gave none");
+                write!(
+                    f,
+                    "xenhost: NOT the chosen system: slot {running} runs, slot {chosen} is chosen; \
+                     its last reason: {reason}"
+                )
+            }
+            Self::Unwell { reason } => {
+                write!(f, "xenhost: host NOT blessed, guests were not started: {reason}")
+            }
+            Self::Rebooting { reason } => {
+                write!(f, "xenhost: host NOT blessed, rebooting into its next try: {reason}")
+            }
+        }
+    }
+}
+
+/// What stops bless, beside a host that is not well.
+#[derive(Debug, thiserror::Error)]
+pub enum BlessError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Inventory { path: PathBuf, source: serde_json::Error },
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    State(#[from] StateFileError),
+    #[error("opening the boot partition: {0}")]
+    Open(#[from] partitioner::block::IoError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// What the installer recorded and bless needs.
+#[derive(Clone, Debug, Deserialize)]
+struct Inventory {
+    slot: Slot,
+    partuuid: PartUuids,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PartUuids {
+    boot: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    slot: Slot,
+    generation: u32,
+}
+
+/// Waits until the host is well, then ends its trial. Harmless to repeat.
+pub fn bless(world: &mut dyn World, limits: Limits) -> Result<Outcome, BlessError> {
+    let inventory = inventory(world.root())?;
+    let start = world.elapsed();
+    let mut boot = BootFiles::open(world.open_boot(&inventory.partuuid.boot)?)?;
+    let state = boot.state()?;
+    if state.slot != inventory.slot {
+        let (running, chosen) = (inventory.slot, state.slot);
+        return Ok(Outcome::NotChosen { running, chosen, reason: boot.reason()? });
+    }
+    let reason = loop {
+        let unwell = checks::unwell(world);
+        if unwell.is_empty() {
+            return end_trial(world, &mut boot, state);
+        }
+        let waited = world.elapsed().saturating_sub(start);
+        if limits.timeout <= waited {
+            break format!("not well after {} s: {}", waited.as_secs(), unwell.join("; "));
+        }
+        world.wait(limits.interval);
+    };
+    give_up(world, &mut boot, state, reason)
+}
+
+/// What the boot partition says, for `status`. Reads only.
+pub fn boot_state(world: &mut dyn World) -> Result<(BootState, Option<String>), BlessError> {
+    let inventory = inventory(world.root())?;
+    let mut boot = BootFiles::open(world.open_boot(&inventory.partuuid.boot)?)?;
+    Ok((boot.state()?, boot.reason()?))
+}
+
+fn end_trial(
+    world: &mut dyn World,
+    boot: &mut BootFiles,
+    state: BootState,
+) -> Result<Outcome, BlessError> {
+    let path = world.root().join(BLESSED);
+    let blessed = Record { slot: state.slot, generation: state.generation };
+    // A fresh installation is not on trial and yet is blessed once, by the same writes as a trial.
+    let done = state.trial == Trial::Over && record(&path) == Some(blessed);
+    let (slot, generation) = if done && boot.copies_agree()? {
+        (state.slot, state.generation)
+    } else {
+        let next = state.blessed();
+        boot.commit(next)?;
+        remember(&path, Record { slot: next.slot, generation: next.generation })?;
+        (next.slot, next.generation)
+    };
+    Ok(Outcome::Blessed { slot, generation })
+}
+
+/// Only a trial with something behind it is worth a reboot: without one the same system would come
+/// back, for ever.
+fn give_up(
+    world: &mut dyn World,
+    boot: &mut BootFiles,
+    state: BootState,
+    reason: String,
+) -> Result<Outcome, BlessError> {
+    boot.write_reason(&reason)?;
+    match (state.trial, state.other) {
+        (Trial::Over, _) | (Trial::Pending, Other::None) => Ok(Outcome::Unwell { reason }),
+        (Trial::Pending, Other::A | Other::B | Other::Old) => {
+            world.run(&Call::new("systemctl").arg("reboot"))?;
+            Ok(Outcome::Rebooting { reason })
+        }
+    }
+}
+
+fn inventory(root: &Path) -> Result<Inventory, BlessError> {
+    let path = root.join(INVENTORY);
+    let bytes =
+        std::fs::read(&path).map_err(|source| BlessError::File { path: path.clone(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| BlessError::Inventory { path, source })
+}
+
+/// What was remembered; a file that is gone or damaged means one bless too many, which is harmless.
+fn record(path: &Path) -> Option<Record> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+fn remember(path: &Path, record: Record) -> Result<(), BlessError> {
+    let file_error = |source| BlessError::File { path: path.to_owned(), source };
+    let text = serde_json::to_string(&record).map_err(|error| file_error(error.into()))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder).map_err(file_error)?;
+    let new = path.with_extension("new");
+    let write = || {
+        let mut file = File::create(&new)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(file_error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ mod sysfs;
 mod users;
 
 pub use content::Content;
-pub(crate) use disk::{partition_nodes, whole_disks};
+pub(crate) use disk::{PartitionNode, partition_nodes, whole_disks};
 pub(crate) use reader::Reader;
 pub(crate) use sysfs::attribute;
 pub(crate) use users::mount_points;
@@ -85,9 +85,11 @@ pub fn probe_image(
     run: &mut dyn Run,
 ) -> Result<DiskFacts, ProbeError> {
     let read = |source| ProbeError::Read { path: path.to_owned(), source };
-    let meta = std::fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ProbeError::NoImage { path: path.to_owned() },
-        _ => read(error),
+    let meta = std::fs::metadata(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            return ProbeError::NoImage { path: path.to_owned() };
+        }
+        read(error)
     })?;
     if !meta.is_file() {
         return Err(ProbeError::NotADisk { path: path.to_owned() });
@@ -96,7 +98,7 @@ pub fn probe_image(
         let (bytes, block_size) = (meta.len(), block_size.bytes());
         return Err(ProbeError::Ragged { path: path.to_owned(), bytes, block_size });
     }
-    let content = content::of_image(path, block_size, run);
+    let content = content::of(path, block_size, run);
     Ok(DiskFacts {
         path: path.to_string_lossy().into_owned(),
         serial: Some(name.to_owned()),
@@ -136,6 +138,11 @@ pub fn probe_device(name: &str, path: &Path, run: &mut dyn Run) -> Result<DiskFa
         }
         Some(_) | None => Err(ProbeError::NotADisk { path: path.to_owned() }),
     }
+}
+
+/// The names below `/dev/disk/by-id` that the disk has now.
+pub(crate) fn names(machine: &Machine, disk: &str) -> Vec<String> {
+    identity::of(machine, disk).by_id
 }
 
 fn firmware(machine: &Machine) -> Firmware {

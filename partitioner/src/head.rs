@@ -217,3 +217,82 @@ pub(crate) fn one_block(sector: &[u8; SECTOR], block_size: BlockSize) -> Vec<u8>
 fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
     into[at..][..bytes.len()].copy_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Bytes;
+
+    fn boot_img() -> Vec<u8> {
+        let mut image = vec![0xCC; SECTOR];
+        image[SIGNATURE..].copy_from_slice(&[0x55, 0xAA]);
+        image
+    }
+
+    fn core_img(len: usize) -> Vec<u8> {
+        let mut image = vec![0xCC; len];
+        image[0x1FE..0x200].copy_from_slice(&0x820_u16.to_le_bytes());
+        image
+    }
+
+    #[test]
+    fn four_fields_of_the_boot_sector_change_and_the_table_is_protective() {
+        let geometry = Geometry::of_size(Bytes::gib(60), BlockSize::B512);
+        let lba0 = armed_lba0(&boot_img(), Lba::new(128), geometry).unwrap();
+        let mut want = boot_img();
+        want[0x5C..0x64].copy_from_slice(&[128, 0, 0, 0, 0, 0, 0, 0]);
+        want[0x64] = 0xFF;
+        want[0x66..0x68].copy_from_slice(&[0x90, 0x90]);
+        want[0x1B8..0x1FE].fill(0);
+        want[0x1BE..0x1CA].copy_from_slice(&[0, 0, 2, 0, 0xEE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0]);
+        want[0x1CA..0x1CE].copy_from_slice(&(60_u32 * 2_097_152 - 1).to_le_bytes());
+        want[0x1CE] = 0x80;
+        assert_eq!(lba0, want);
+    }
+
+    #[test]
+    fn a_disk_beyond_2_tib_has_the_largest_size_in_its_protective_entry() {
+        let geometry = Geometry::of_size(Bytes::gib(4096), BlockSize::B512);
+        let lba0 = armed_lba0(&boot_img(), Lba::new(128), geometry).unwrap();
+        assert_eq!(lba0[0x1CA..0x1CE], [0xFF; 4]);
+    }
+
+    #[test]
+    fn with_large_blocks_there_is_a_protective_mbr_and_no_code() {
+        let geometry = Geometry::of_size(Bytes::gib(60), BlockSize::B4096);
+        let lba0 = armed_lba0(&[], Lba::new(0), geometry).unwrap();
+        assert_eq!((lba0.len(), lba0[0x1C2], lba0[510], lba0[511]), (4096, 0xEE, 0x55, 0xAA));
+        assert!(lba0[..0x1BE].iter().chain(&lba0[512..]).all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn images_that_are_something_else_are_refused() {
+        let geometry = Geometry::of_size(Bytes::gib(60), BlockSize::B512);
+        let boot = |image: &[u8]| armed_lba0(image, Lba::new(128), geometry).unwrap_err();
+        assert_eq!(boot(&[0; 511]), HeadError::BootImageLength { have: 511 });
+        assert_eq!(boot(&[0; 512]), HeadError::BootImageSignature { have: 0 });
+        let core = |image: &[u8]| patch_core(image, Lba::new(128)).unwrap_err();
+        assert_eq!(core(&core_img(1023)), HeadError::CoreTooShort { have: 1023 });
+        assert_eq!(core(&[0; 1024]), HeadError::NotACore { have: 0 });
+        let large = core_img(960 * SECTOR + 1);
+        assert_eq!(core(&large), HeadError::CoreTooLarge { have: 961, max: 960 });
+        patch_core(&core_img(960 * SECTOR), Lba::new(128)).unwrap();
+    }
+
+    #[test]
+    fn a_core_knows_where_its_second_sector_is_and_how_many_follow() {
+        let image = patch_core(&core_img(1300), Lba::new(128)).unwrap();
+        assert_eq!(image.len(), 3 * SECTOR);
+        assert_eq!(image[0x1F4..0x200], [129, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0x20, 0x08]);
+        assert_eq!(image[1300..], [0; 236]);
+        assert_eq!(patch_core(&image, Lba::new(128)).unwrap(), image, "patching twice is the same");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_before_the_table() {
+        let sector = disarmed_lba0(&"x".repeat(1000));
+        assert_eq!(sector[CODE_END - 2..CODE_END], [b'x', 0], "the text ends with a zero");
+        assert_eq!(sector[CODE_END..SIGNATURE], [0; SIGNATURE - CODE_END]);
+        assert_eq!(sector[SIGNATURE..], [0x55, 0xAA]);
+    }
+}

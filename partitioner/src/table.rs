@@ -364,3 +364,6 @@ pub(crate) fn joined(mut set: Vec<Extent>) -> Vec<Extent> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,10 @@ fn mmdebstrap(recipe: &Recipe<'_>, out: &Path, progress: &dyn Progress) -> Resul
     }
     let mut call = Call::host("mmdebstrap", "mmdebstrap")?
         .args(["--mode=root", "--format=directory", "--skip=essential/unlink,download/empty"])
-        .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
+        .args([
+            "--aptopt=APT::Install-Recommends \"false\"",
+            "--aptopt=Acquire::Languages \"none\"",
+        ])
         .arg(format!("--include={}", recipe.packages.join(",")))
         .args(recipe.dpkg_options.iter().map(|o| format!("--dpkgopt={o}")))
         .arg(format!("--setup-hook={}", bring_hook(stage.path(), &debs)))
@@ -101,9 +104,9 @@ fn mmdebstrap(recipe: &Recipe<'_>, out: &Path, progress: &dyn Progress) -> Resul
         .env("SOURCE_DATE_EPOCH", recipe.epoch.to_string());
     call = match recipe.variant {
         Variant::System => call.arg("--variant=apt"),
-        Variant::Unpacked => call
-            .arg("--variant=extract")
-            .arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"),
+        Variant::Unpacked => {
+            call.arg("--variant=extract").arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
+        }
     };
     call = call.arg(recipe.suite).arg(out);
     call = call.args(recipe.sources.iter().map(Source::line));

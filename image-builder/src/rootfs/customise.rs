@@ -13,8 +13,13 @@ use crate::tree;
 
 /// Services that a host runs. The serial gettys are started by systemd's own generator.
 const ENABLED: &[&str] = &[
-    "ssh.service", "systemd-networkd.service", "systemd-resolved.service", "xen.service",
-    "xendomains.service", "xenhost-bless.service", "xenhost-ssh-keys.service",
+    "ssh.service",
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+    "xen.service",
+    "xendomains.service",
+    "xenhost-bless.service",
+    "xenhost-ssh-keys.service",
 ];
 /// Waiting for a network would hold up guests on a host whose DHCP server is away, and Debian's
 /// maker of SSH keys runs at what systemd takes for a first boot only.
@@ -22,13 +27,30 @@ const DISABLED: &[&str] = &["systemd-networkd-wait-online.service", "sshd-keygen
 
 /// Files that each host makes for itself, or that tell of the build.
 const REMOVED: &[&str] = &[
-    "etc/apt/apt.conf.d/99mmdebstrap", "etc/.pwd.lock", "etc/group-", "etc/gshadow-", "etc/passwd-",
-    "etc/shadow-", "etc/subgid-", "etc/subuid-", "etc/apt/sources.list", "var/lib/dbus/machine-id",
-    "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret", "var/log/alternatives.log",
-    "var/log/bootstrap.log", "var/log/dpkg.log", "var/log/apt/eipp.log.xz",
-    "var/log/apt/history.log", "var/log/apt/term.log", "var/cache/ldconfig/aux-cache",
-    "var/cache/debconf/config.dat-old", "var/cache/debconf/templates.dat-old",
-    "var/lib/dpkg/diversions-old", "var/lib/dpkg/status-old", "var/lib/dpkg/statoverride-old",
+    "etc/apt/apt.conf.d/99mmdebstrap",
+    "etc/.pwd.lock",
+    "etc/group-",
+    "etc/gshadow-",
+    "etc/passwd-",
+    "etc/shadow-",
+    "etc/subgid-",
+    "etc/subuid-",
+    "etc/apt/sources.list",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/log/alternatives.log",
+    "var/log/bootstrap.log",
+    "var/log/dpkg.log",
+    "var/log/apt/eipp.log.xz",
+    "var/log/apt/history.log",
+    "var/log/apt/term.log",
+    "var/cache/ldconfig/aux-cache",
+    "var/cache/debconf/config.dat-old",
+    "var/cache/debconf/templates.dat-old",
+    "var/lib/dpkg/diversions-old",
+    "var/lib/dpkg/status-old",
+    "var/lib/dpkg/statoverride-old",
 ];
 
 /// Turns Debian's tree at `root` into a dom0.
@@ -178,8 +200,13 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("var/log/xen/console")).unwrap();
         std::fs::write(dir.path().join("var/log/lastlog"), "").unwrap();
         let me = dir.path().metadata().unwrap();
-        put(dir.path(), "etc/passwd", 0o644, format!("me:x:{}:0::/:/bin/sh\n", me.uid()).as_bytes())
-            .unwrap();
+        put(
+            dir.path(),
+            "etc/passwd",
+            0o644,
+            format!("me:x:{}:0::/:/bin/sh\n", me.uid()).as_bytes(),
+        )
+        .unwrap();
         put(dir.path(), "etc/group", 0o644, format!("us:x:{}:\n", me.gid()).as_bytes()).unwrap();
         let text = log_directories(dir.path()).unwrap();
         let lines: Vec<_> = text.lines().skip(1).collect();

@@ -80,7 +80,9 @@ mod tests {
         let nodes = walk(&folder).unwrap();
         let files = nodes.iter().filter(|n| n.meta.is_file());
         let found: Vec<_> = files
-            .map(|n| (n.path.to_str().unwrap().to_owned(), n.meta.permissions().mode() & 0o111 != 0))
+            .map(|n| {
+                (n.path.to_str().unwrap().to_owned(), n.meta.permissions().mode() & 0o111 != 0)
+            })
             .collect();
         let listed: Vec<_> =
             FILES.iter().map(|f| (f.path.to_owned(), f.mode & 0o111 != 0)).collect();

@@ -22,22 +22,57 @@ impl Profile {
 
 /// `xen-system-amd64` and `linux-image-amd64` depend on the versions of the suite.
 const MINIMAL: &[&str] = &[
-    "ca-certificates", "console-setup", "dbus", "e2fsprogs", "initramfs-tools", "iproute2", "kbd",
-    "kmod", "linux-image-amd64", "login", "lvm2", "openssh-server", "systemd", "systemd-resolved",
-    "systemd-sysv", "tzdata", "udev", "xen-system-amd64", "zstd",
+    "ca-certificates",
+    "console-setup",
+    "dbus",
+    "e2fsprogs",
+    "initramfs-tools",
+    "iproute2",
+    "kbd",
+    "kmod",
+    "linux-image-amd64",
+    "login",
+    "lvm2",
+    "openssh-server",
+    "systemd",
+    "systemd-resolved",
+    "systemd-sysv",
+    "tzdata",
+    "udev",
+    "xen-system-amd64",
+    "zstd",
 ];
 
 /// `qemu-system-xen` serves HVM guests; `ovmf` and `seabios` are their firmware.
 const STANDARD: &[&str] = &[
-    "bash-completion", "chrony", "curl", "ethtool", "ipxe-qemu", "less", "logrotate", "nvme-cli",
-    "ovmf", "pciutils", "qemu-system-xen", "qemu-utils", "seabios", "smartmontools", "usbutils",
+    "bash-completion",
+    "chrony",
+    "curl",
+    "ethtool",
+    "ipxe-qemu",
+    "less",
+    "logrotate",
+    "nvme-cli",
+    "ovmf",
+    "pciutils",
+    "qemu-system-xen",
+    "qemu-utils",
+    "seabios",
+    "smartmontools",
+    "usbutils",
     "vim-tiny",
 ];
 
 /// Free of charge and of source; wanted where the archive's components have them.
 const STANDARD_FIRMWARE: &[&str] = &[
-    "amd64-microcode", "firmware-bnx2", "firmware-bnx2x", "firmware-cavium",
-    "firmware-misc-nonfree", "firmware-netronome", "firmware-qlogic", "firmware-realtek",
+    "amd64-microcode",
+    "firmware-bnx2",
+    "firmware-bnx2x",
+    "firmware-cavium",
+    "firmware-misc-nonfree",
+    "firmware-netronome",
+    "firmware-qlogic",
+    "firmware-realtek",
     "intel-microcode",
 ];
 /// The component of the firmware, and the one it was in before Debian 12.
@@ -67,8 +102,15 @@ pub fn packages(profile: Profile, sources: &[Source]) -> (Vec<&'static str>, Opt
 
 /// The programs of the suite that build the release and that the installer environment carries.
 pub const TOOLS: &[&str] = &[
-    "busybox-static", "e2fsprogs", "grub-common", "grub-efi-amd64-bin", "grub-pc-bin", "kmod",
-    "lvm2", "mount", "util-linux",
+    "busybox-static",
+    "e2fsprogs",
+    "grub-common",
+    "grub-efi-amd64-bin",
+    "grub-pc-bin",
+    "kmod",
+    "lvm2",
+    "mount",
+    "util-linux",
 ];
 
 /// Files that no machine without a reader needs. Copyright texts stay.

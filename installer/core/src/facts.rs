@@ -3,6 +3,10 @@
 use partitioner::units::{BlockSize, Bytes};
 use serde::{Deserialize, Serialize};
 
+/// The only line of [`DiskFacts::content`] of a disk whose installation was cut off. Its old content
+/// was given up when that installation began, so it needs no further permission.
+pub const UNFINISHED_INSTALLATION: &str = "unfinished xenhost installation";
+
 /// One machine. `host-installer facts --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

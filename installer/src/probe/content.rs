@@ -3,6 +3,27 @@
 //! In: the disk's blocks, and `blkid` for the signatures of systems that are not ours. Out: no line
 //! for a blank disk, and only for that. What cannot be read is a line too: silence would look blank.
 
+use std::path::Path;
+
+use installer_core::facts::UNFINISHED_INSTALLATION;
+use partitioner::block::BlockIo;
+use partitioner::head::{NOT_FINISHED, disarmed_lba0};
+use partitioner::inspect::{Found, Inspection, Table, inspect};
+use partitioner::units::{BlockSize, Lba};
+
+use super::Reader;
+use crate::call::Run;
+
+mod blkid;
+mod installation;
+
+/// The volume id of an ISO 9660 file system lies in its first descriptor (ECMA-119, 8.4).
+const ISO_DESCRIPTOR: u64 = 32_768;
+const ISO_MAGIC: &[u8] = b"\x01CD001";
+const ISO_VOLUME_ID: std::ops::Range<usize> = 40..72;
+/// The volume id of our own medium.
+const MEDIUM_VOLUME_ID: &[u8] = b"XENHOST";
+
 /// What a disk holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
@@ -13,12 +34,77 @@ pub struct Content {
     /// The disk carries xenhost's installation medium.
     pub medium: bool,
 }
-use crate::call::Run;
-use partitioner::units::BlockSize;
-use std::path::Path;
-pub(super) fn of_image(_: &Path, _: BlockSize, _: &mut dyn Run) -> Content {
-    Content::default()
+
+/// Looks at a device or an image file, without the right to write to it.
+pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Content {
+    let unreadable = |error: &dyn std::fmt::Display| Content {
+        lines: vec![format!("cannot be read: {error}")],
+        ..Content::default()
+    };
+    let mut disk = match Reader::open(path, block_size) {
+        Ok(disk) => disk,
+        Err(error) => return unreadable(&error),
+    };
+    if unfinished(&mut disk) {
+        let lines = vec![UNFINISHED_INSTALLATION.to_owned()];
+        return Content { lines, ..Content::default() };
+    }
+    let medium = is_medium(&mut disk);
+    match inspect(&mut disk) {
+        Ok(found) => Content {
+            lines: lines(path, &found, &disk, run),
+            deployment_id: installation::deployment_id(path, &found, &disk, run),
+            medium,
+        },
+        Err(error) => Content { medium, ..unreadable(&error) },
+    }
 }
-pub(super) fn of_device(_: &Path, _: BlockSize, _: &mut dyn Run) -> Content {
-    Content::default()
+
+/// Does LBA 0 say that an installation was cut off? What the table's place holds then is scratch.
+fn unfinished(disk: &mut dyn BlockIo) -> bool {
+    let mut block = vec![0; usize::try_from(disk.block_size().bytes()).unwrap_or(0)];
+    let read = disk.read(Lba::new(0), &mut block);
+    read.is_ok() && block.starts_with(&disarmed_lba0(NOT_FINISHED))
 }
+
+/// The medium on a USB stick: the ISO's first descriptor lies where it lies on a CD.
+fn is_medium(disk: &mut dyn BlockIo) -> bool {
+    let block = disk.block_size().bytes();
+    let first = Lba::new(ISO_DESCRIPTOR / block);
+    let mut bytes = vec![0; usize::try_from(block).unwrap_or(0)];
+    let id_is_ours = |bytes: &[u8]| {
+        bytes.get(ISO_VOLUME_ID).is_some_and(|id| id.trim_ascii_end() == MEDIUM_VOLUME_ID)
+    };
+    disk.read(first, &mut bytes).is_ok() && bytes.starts_with(ISO_MAGIC) && id_is_ours(&bytes)
+}
+
+fn lines(path: &Path, found: &Inspection, disk: &Reader, run: &mut dyn Run) -> Vec<String> {
+    let mut lines = found.content.clone();
+    let block = disk.block_size().bytes();
+    for partition in found.partitions.iter().filter(|partition| partition.content.is_none()) {
+        let (start, length) = range(partition, block);
+        if let Some(what) = blkid::look(path, start, length, run) {
+            lines.push(format!("partition {}: {what}", partition.number));
+        }
+    }
+    // Systems that need no table put their signature at the start of the disk, or at its end.
+    if found.table == Table::None
+        && found.content.is_empty()
+        && let Some(what) = blkid::look(path, 0, disk.blocks().saturating_mul(block), run)
+    {
+        lines.push(what);
+    }
+    if lines.is_empty() && found.table != Table::None {
+        lines.push(format!("a partition table with {} partitions", found.partitions.len()));
+    }
+    lines
+}
+
+/// First byte and length.
+fn range(partition: &Found, block: u64) -> (u64, u64) {
+    let first = partition.extent.first().get().saturating_mul(block);
+    (first, partition.extent.blocks().saturating_mul(block))
+}
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ pub(super) fn facts(
     let block_size = block_size(&folder)?;
     let size = size(&folder)?;
     let identity = identity::of(machine, name);
-    let content = content::of_device(&path, block_size, run);
+    let content = content::of(&path, block_size, run);
     Ok(DiskFacts {
         path: path.to_string_lossy().into_owned(),
         serial: identity.serial,

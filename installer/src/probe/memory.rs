@@ -63,8 +63,8 @@ pub(super) fn cpus(machine: &Machine) -> Result<u32, ProbeError> {
 fn count(list: &str) -> Option<u32> {
     let mut total: u32 = 0;
     for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        let (from, until) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (from.parse().ok()?, until.parse().ok()?);
         total = total.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
     }
     Some(total)

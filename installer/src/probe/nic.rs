@@ -5,7 +5,7 @@ use installer_core::facts::NicFacts;
 use super::sysfs::{attribute, link_name, names};
 use super::{Machine, ProbeError};
 
-/// `ARPHRD_ETHER` of include/uapi/linux/if_arp.h
+/// `ARPHRD_ETHER` of `include/uapi/linux/if_arp.h`
 const ETHERNET: &str = "1";
 
 pub(super) fn all(machine: &Machine) -> Result<Vec<NicFacts>, ProbeError> {

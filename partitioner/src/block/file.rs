@@ -125,3 +125,62 @@ pub(crate) fn write_zeros(disk: &mut dyn BlockIo, extent: Extent) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn an_image_is_sparse_and_zeroing_frees_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.img");
+        let mut disk = FileDisk::create(&path, Bytes::gib(60), BlockSize::B512).unwrap();
+        assert_eq!(disk.blocks(), 125_829_120);
+        disk.write(Lba::new(2048), &vec![7; 1 << 20]).unwrap();
+        disk.flush().unwrap();
+        let used = || std::fs::metadata(&path).unwrap().blocks();
+        assert!(used() >= 2048);
+        disk.zero(Extent::with_len(Lba::new(2048), 2048).unwrap()).unwrap();
+        disk.flush().unwrap();
+        assert!(used() < 2048, "{}", used());
+        let mut back = [1; 512];
+        disk.read(Lba::new(2048), &mut back).unwrap();
+        assert_eq!(back, [0; 512]);
+        FileDisk::create(&path, Bytes::gib(1), BlockSize::B512).unwrap_err();
+    }
+
+    #[test]
+    fn zeros_are_written_where_holes_cannot_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.img");
+        let mut disk = FileDisk::create(&path, Bytes::mib(4), BlockSize::B4096).unwrap();
+        disk.write(Lba::new(0), &vec![7; 4 << 20]).unwrap();
+        write_zeros(&mut disk, Extent::new(Lba::new(1), Lba::new(1022)).unwrap()).unwrap();
+        let all = std::fs::read(&path).unwrap();
+        let (end, len) = (all.len() - 4096, all.len());
+        assert!(all[..4096].iter().chain(&all[end..len]).all(|byte| *byte == 7));
+        assert!(all[4096..end].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_missing_image_is_named() {
+        let error = FileDisk::open(Path::new("/nowhere/disk.img"), BlockSize::B512).unwrap_err();
+        let want = "/nowhere/disk.img: open at LBA 0: No such file or directory (os error 2)";
+        assert_eq!(error.to_string(), want);
+        FileDisk::open(Path::new("/dev/null"), BlockSize::B512).unwrap_err();
+    }
+
+    #[test]
+    fn a_rest_smaller_than_a_block_is_not_part_of_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.img");
+        std::fs::write(&path, [0; 1025]).unwrap();
+        let mut disk = FileDisk::open(&path, BlockSize::B512).unwrap();
+        assert_eq!(disk.blocks(), 2);
+        disk.write(Lba::new(2), &[0; 512]).unwrap_err();
+        let mut disk = FileDisk::open_read_only(&path, BlockSize::B512).unwrap();
+        disk.write(Lba::new(0), &[0; 512]).unwrap_err();
+    }
+}

@@ -211,3 +211,69 @@ impl Seek for Stream<'_> {
         Ok(self.position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::memory::MemDisk;
+
+    fn extent(first: u64, last: u64) -> Extent {
+        Extent::new(Lba::new(first), Lba::new(last)).unwrap()
+    }
+
+    #[test]
+    fn a_window_cannot_be_left() {
+        let mut disk = MemDisk::new("m", BlockSize::B512, 100);
+        {
+            let mut window = Window::new(&mut disk, extent(10, 19)).unwrap();
+            assert_eq!(window.blocks(), 10);
+            window.write(Lba::new(9), &[7; 512]).unwrap();
+            window.write(Lba::new(9), &[7; 1024]).unwrap_err();
+            window.zero(extent(0, 10)).unwrap_err();
+        }
+        assert_eq!(disk.used().collect::<Vec<_>>(), [Lba::new(19)]);
+        Window::new(&mut disk, extent(99, 100)).unwrap_err();
+    }
+
+    /// More pages than the cache keeps, at odd offsets, against a plain buffer.
+    #[test]
+    fn a_stream_holds_bytes_as_a_buffer_does() {
+        let mut disk = MemDisk::new("m", BlockSize::B4096, 3000);
+        let window = extent(100, 2599);
+        let mut twin = vec![0_u8; 2500 * 4096];
+        {
+            let mut stream = Stream::new(Window::new(&mut disk, window).unwrap());
+            // A generator with a full period: every run is the same.
+            let mut state = 1_u64;
+            for round in 0..2000_u64 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = usize::try_from((state >> 20) % 10_230_000).unwrap();
+                let bytes = vec![u8::try_from(round % 255).unwrap() + 1; 7 + at % 9000];
+                stream.seek(SeekFrom::Start(u64::try_from(at).unwrap())).unwrap();
+                stream.write_all(&bytes).unwrap();
+                twin[at..at + bytes.len()].copy_from_slice(&bytes);
+                let back = at.saturating_sub(5);
+                stream.seek(SeekFrom::Start(u64::try_from(back).unwrap())).unwrap();
+                let mut seen = vec![0; 20];
+                stream.read_exact(&mut seen).unwrap();
+                assert_eq!(seen, twin[back..back + 20]);
+            }
+            stream.finish().unwrap();
+        }
+        let mut all = vec![0; twin.len()];
+        disk.read(Lba::new(100), &mut all).unwrap();
+        assert!(all == twin, "what was flushed is what was written");
+        assert!(disk.used().all(|lba| window.contains(Extent::with_len(lba, 1).unwrap())));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_the_end_of_its_window() {
+        let mut disk = MemDisk::new("m", BlockSize::B512, 100);
+        let mut stream = Stream::new(Window::new(&mut disk, extent(0, 9)).unwrap());
+        assert_eq!(stream.seek(SeekFrom::End(-3)).unwrap(), 5117);
+        assert_eq!(stream.write(&[1; 9]).unwrap(), 3);
+        assert_eq!(stream.write(&[1]).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(stream.read(&mut [0; 9]).unwrap(), 0);
+        stream.seek(SeekFrom::Current(-5121)).unwrap_err();
+    }
+}

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::release_dir::hex;
+
 /// Pages 80 (serial number) and 83 (designators), as far as the disk has them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pages {
@@ -19,6 +21,8 @@ struct Designator {
 }
 
 const HEADER_BYTES: usize = 4;
+/// Not zero for a name of the target or of its port.
+const ASSOCIATION: u8 = 0x30;
 const KIND_VENDOR_SPECIFIC: u8 = 0;
 const KIND_T10: u8 = 1;
 const KIND_NAA: u8 = 3;
@@ -37,7 +41,7 @@ impl Pages {
         while let Some((head, tail)) = rest.split_at_checked(HEADER_BYTES) {
             let [_, kind, _, length] = head else { break };
             let Some((value, next)) = tail.split_at_checked(usize::from(*length)) else { break };
-            let of_logical_unit = (kind >> 4) & 3 == 0;
+            let of_logical_unit = kind & ASSOCIATION == 0;
             if of_logical_unit {
                 designators.push(Designator { kind: kind & 0x0F, value: value.to_vec() });
             }
@@ -54,8 +58,7 @@ impl Pages {
     pub(super) fn naa(&self) -> Option<String> {
         let of_kind = self.designators.iter().filter(|d| d.kind == KIND_NAA);
         let longest = of_kind.max_by_key(|d| d.value.len())?;
-        (!longest.value.is_empty())
-            .then(|| longest.value.iter().map(|byte| format!("{byte:02x}")).collect())
+        (!longest.value.is_empty()).then(|| hex(&longest.value))
     }
 
     pub(super) fn vendor_specific(&self) -> Option<String> {

@@ -1,0 +1,116 @@
+//! Finds the boot partition of the running dom0: on the disk that holds its root, the one partition
+//! with the PARTUUID that the inventory names.
+//!
+//! Never by label and never across disks: a clone of this disk may be attached.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use partitioner::block::{BlockIo, IoError};
+use partitioner::inspect::{Found, inspect};
+use partitioner::units::BlockSize;
+
+use crate::probe::{
+    Machine, PartitionNode, ProbeError, Reader, attribute, mount_points, partition_nodes,
+};
+
+/// sysfs counts in these, whatever the disk's block size.
+const SYSFS_SECTOR: u64 = 512;
+
+/// Why there is no one boot partition.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    #[error("nothing is mounted on /")]
+    NoRoot,
+    #[error("root is on {device} ({why}), a partition of a disk is needed")]
+    RootNotOnPartition { device: String, why: String },
+    #[error("{}: {source}", path.display())]
+    Disk { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error("{} has {have} partitions with the PARTUUID {partuuid}, one is needed", disk.display())]
+    NotOne { disk: PathBuf, partuuid: String, have: usize },
+    #[error("{}: partition {number} is not what the kernel offers: {what}", disk.display())]
+    KernelDiffers { disk: PathBuf, number: u32, what: String },
+}
+
+/// The node of the boot partition, `/dev/sda4`.
+pub fn boot_partition(machine: &Machine, partuuid: &str) -> Result<PathBuf, FindError> {
+    let folder = disk_of_root(machine)?;
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let disk = machine.dev.join(name.replace('!', "/"));
+    let read = |source| FindError::Disk { path: disk.clone(), source };
+    let block_size = block_size(&folder);
+    let mut reader = Reader::open(&disk, block_size).map_err(read)?;
+    let found = inspect(&mut reader)?;
+    let ours = |partition: &&Found| {
+        let guid = partition.guid.as_ref().map(ToString::to_string);
+        guid.is_some_and(|guid| guid.eq_ignore_ascii_case(partuuid))
+    };
+    let matching: Vec<&Found> = found.partitions.iter().filter(ours).collect();
+    let [partition] = matching.as_slice() else {
+        return Err(FindError::NotOne {
+            disk,
+            partuuid: partuuid.to_owned(),
+            have: matching.len(),
+        });
+    };
+    let node = node_of(machine, &name, &disk, partition, reader.block_size())?;
+    Ok(machine.dev.join(node.name.replace('!', "/")))
+}
+
+/// The folder in sysfs of the whole disk behind `/`.
+fn disk_of_root(machine: &Machine) -> Result<PathBuf, FindError> {
+    // The last mount on / is the one that is seen.
+    let root = mount_points(machine)?.into_iter().rfind(|mount| mount.at == "/");
+    let root = root.ok_or(FindError::NoRoot)?;
+    let not_one = |why: &str| FindError::RootNotOnPartition {
+        device: format!("{} {}", root.device, root.source),
+        why: why.to_owned(),
+    };
+    let link = machine.sys.join("dev/block").join(&root.device);
+    let folder = fs::canonicalize(&link).map_err(|_| not_one("no block device"))?;
+    if attribute(&folder.join("partition")).is_none() {
+        return Err(not_one("not a partition"));
+    }
+    folder.parent().map(Path::to_owned).ok_or_else(|| not_one("it has no disk"))
+}
+
+fn block_size(folder: &Path) -> BlockSize {
+    attribute(&folder.join("queue/logical_block_size"))
+        .and_then(|bytes| BlockSize::new(bytes.parse().ok()?))
+        .unwrap_or(BlockSize::B512)
+}
+
+/// The kernel's node for the partition, which must cover what the table says: the kernel keeps an
+/// old view of a table that was changed under it.
+fn node_of(
+    machine: &Machine,
+    name: &str,
+    disk: &Path,
+    partition: &Found,
+    block_size: BlockSize,
+) -> Result<PartitionNode, FindError> {
+    let differs = |what: String| FindError::KernelDiffers {
+        disk: disk.to_owned(),
+        number: partition.number,
+        what,
+    };
+    let nodes = partition_nodes(machine, name)?;
+    let node = nodes.into_iter().find(|node| node.number == partition.number);
+    let node = node.ok_or_else(|| differs("it offers no such partition".to_owned()))?;
+    let sectors = |name| attribute(&node.folder.join(name)).and_then(|n| n.parse::<u64>().ok());
+    let per_block = block_size.bytes() / SYSFS_SECTOR;
+    let wanted = [partition.extent.first().get(), partition.extent.blocks()];
+    let have = [sectors("start"), sectors("size")];
+    if wanted.map(|blocks| blocks.checked_mul(per_block)) == have {
+        Ok(node)
+    } else {
+        Err(differs(format!("sectors {have:?}, the table says blocks {}", partition.extent)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

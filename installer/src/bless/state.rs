@@ -1,0 +1,131 @@
+//! The boot state on the boot partition, read and overwritten in place.
+//!
+//! In: the partition as a block device. Each file is one cluster that never moves; only the block
+//! with its variables is written, then flushed and read back. The partition is never mounted: a
+//! file system driver would cache over these writes.
+
+use installer_core::bootstate::{
+    BLOCK_BYTES, BootState, LIVE_BYTES, StateError, decode_reason, reason_block,
+};
+use partitioner::block::{BlockIo, IoError};
+
+use crate::fat_locate::{self, LocateError, Located};
+
+const STATE: &str = "xenhost/state.env";
+const STATE_COPY: &str = "xenhost/state2.env";
+const REASON: &str = "xenhost/reason.txt";
+
+/// Why the boot state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateFileError {
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    #[error("{volume}: {file} has {have} bytes, {want} needed")]
+    Length { volume: String, file: &'static str, have: u32, want: usize },
+    #[error("{volume}: neither copy of the boot state is readable: {first}; {second}")]
+    Unreadable { volume: String, first: Box<StateError>, second: Box<StateError> },
+    #[error("{volume}: {file} reads back other bytes than were written")]
+    NotRead { volume: String, file: &'static str },
+}
+
+/// The files of the boot state, found and checked once.
+#[derive(Debug)]
+pub struct BootFiles {
+    volume: Box<dyn BlockIo>,
+    state: Located,
+    copy: Located,
+    reason: Located,
+}
+
+impl BootFiles {
+    pub fn open(mut volume: Box<dyn BlockIo>) -> Result<Self, StateFileError> {
+        let state = locate(volume.as_mut(), STATE)?;
+        let copy = locate(volume.as_mut(), STATE_COPY)?;
+        let reason = locate(volume.as_mut(), REASON)?;
+        Ok(Self { volume, state, copy, reason })
+    }
+
+    /// The state as the boot loader takes it: the first file, and its copy where that is unreadable.
+    pub fn state(&mut self) -> Result<BootState, StateFileError> {
+        let first = self.read(self.state)?;
+        let first = match BootState::decode(&first) {
+            Ok(state) => return Ok(state),
+            Err(error) => Box::new(error),
+        };
+        let second = self.read(self.copy)?;
+        BootState::decode(&second).map_err(|second| StateFileError::Unreadable {
+            volume: self.volume.name().to_owned(),
+            first,
+            second: Box::new(second),
+        })
+    }
+
+    /// Do both files hold the same state?
+    pub fn copies_agree(&mut self) -> Result<bool, StateFileError> {
+        let (first, second) = (self.read(self.state)?, self.read(self.copy)?);
+        Ok(BootState::decode(&first).ok() == BootState::decode(&second).ok())
+    }
+
+    /// Why the last trial was given up.
+    pub fn reason(&mut self) -> Result<Option<String>, StateFileError> {
+        Ok(decode_reason(&self.read(self.reason)?))
+    }
+
+    /// The commit: the copy first, which nothing reads while the first file is whole, then the first
+    /// file. A cut between them leaves the old state, and the new one in a copy that is rewritten.
+    pub fn commit(&mut self, state: BootState) -> Result<(), StateFileError> {
+        let block = state.encode();
+        self.overwrite(self.copy, STATE_COPY, &block)?;
+        self.overwrite(self.state, STATE, &block)
+    }
+
+    pub fn write_reason(&mut self, reason: &str) -> Result<(), StateFileError> {
+        self.overwrite(self.reason, REASON, &reason_block(reason))
+    }
+
+    fn read(&mut self, file: Located) -> Result<Vec<u8>, IoError> {
+        let mut bytes = self.live_blocks();
+        self.volume.read(file.first, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Room for the blocks that hold the first 512 bytes: one sector, or one larger block.
+    fn live_blocks(&self) -> Vec<u8> {
+        let block = usize::try_from(self.volume.block_size().bytes()).unwrap_or(LIVE_BYTES);
+        vec![0; block.max(LIVE_BYTES)]
+    }
+
+    /// One block, between two flushes, read back.
+    fn overwrite(
+        &mut self,
+        file: Located,
+        name: &'static str,
+        content: &[u8; BLOCK_BYTES],
+    ) -> Result<(), StateFileError> {
+        let mut block = self.read(file)?;
+        // With 4096-byte blocks the rest of the file and its slack lie in the same block and stay.
+        for (to, from) in block.iter_mut().zip(content.iter().take(LIVE_BYTES)) {
+            *to = *from;
+        }
+        self.volume.flush()?;
+        self.volume.write(file.first, &block)?;
+        self.volume.flush()?;
+        if self.read(file)? == block {
+            Ok(())
+        } else {
+            let volume = self.volume.name().to_owned();
+            Err(StateFileError::NotRead { volume, file: name })
+        }
+    }
+}
+
+fn locate(volume: &mut dyn BlockIo, file: &'static str) -> Result<Located, StateFileError> {
+    let located = fat_locate::locate(volume, file)?;
+    if usize::try_from(located.size) == Ok(BLOCK_BYTES) {
+        return Ok(located);
+    }
+    let volume = volume.name().to_owned();
+    Err(StateFileError::Length { volume, file, have: located.size, want: BLOCK_BYTES })
+}

@@ -1,0 +1,57 @@
+//! The running dom0.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use partitioner::block::BlockIo;
+use partitioner::block::device::DeviceDisk;
+
+use super::{BlessError, World, boot_partition};
+use crate::call::{Call, CallError, Output, Processes, Run};
+use crate::probe::Machine;
+
+/// The dom0 that this program runs in.
+#[derive(Debug)]
+pub struct ThisHost {
+    machine: Machine,
+    started: Instant,
+}
+
+impl ThisHost {
+    pub fn new() -> Self {
+        Self { machine: Machine::running(), started: Instant::now() }
+    }
+}
+
+impl Default for ThisHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Run for ThisHost {
+    fn run(&mut self, call: &Call) -> Result<Output, CallError> {
+        Processes.run(call)
+    }
+}
+
+impl World for ThisHost {
+    fn root(&self) -> &Path {
+        Path::new("/")
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the port that waits")]
+    fn wait(&mut self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
+    fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
+        let node = boot_partition(&self.machine, partuuid)?;
+        // Claims the partition: one that is mounted is refused.
+        Ok(Box::new(DeviceDisk::open(&node)?))
+    }
+}
