@@ -21,3 +21,4 @@ pub mod slot;
 pub mod sys;
 #[cfg(test)]
 mod testing;
+mod wait;

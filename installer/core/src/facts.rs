@@ -3,10 +3,6 @@
 use partitioner::units::{BlockSize, Bytes};
 use serde::{Deserialize, Serialize};
 
-/// The only line of [`DiskFacts::content`] of a disk whose installation was cut off. Its old content
-/// was given up when that installation began, so it needs no further permission.
-pub const UNFINISHED_INSTALLATION: &str = "unfinished xenhost installation";
-
 /// One machine. `host-installer facts --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +54,8 @@ pub struct DiskFacts {
     #[serde(default)]
     pub holders: Vec<String>,
     /// What is on it, for people and for `on_existing`: one line per thing, such as
-    /// `partition 1: ext4 "root-x"`, `LVM2 physical volume`. Empty for a blank disk.
+    /// `partition 1: ext4 "root-x"`, `LVM2 physical volume`. Empty for a blank disk, and for one
+    /// whose installation was cut off: its old content was given up when that began.
     #[serde(default)]
     pub content: Vec<String>,
     /// `deployment_id` of a finished xenhost installation found on this disk.

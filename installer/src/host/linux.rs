@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use installer_core::facts::DiskFacts;
 use partitioner::block::device::DeviceDisk;
@@ -25,17 +25,13 @@ use tempfile::TempDir;
 use crate::call::{Call, CallError, Output, Processes, Run};
 use crate::ports::{BootEntry, Host, HostError};
 use crate::probe::{self, Machine};
-use crate::sys;
+use crate::{sys, wait};
 
 mod boot_entry;
 mod elsewhere;
 
 pub use elsewhere::Elsewhere;
 use elsewhere::LockedDisks;
-
-/// How long a node may take to appear, and how long udev may look at a disk.
-const WAIT_MAX: Duration = Duration::from_secs(10);
-const WAIT_STEP: Duration = Duration::from_millis(20);
 
 /// One disk of this machine as the target.
 #[derive(Debug)]
@@ -121,8 +117,8 @@ impl LinuxHost {
         sys::add_partition(&self.control, planned.number, start, length)
             .map_err(file_error("announcing a partition of", &self.device()))?;
         let path = self.node(planned.number)?;
-        wait_until(|| path.metadata().is_ok_and(|meta| meta.file_type().is_block_device()))
-            .ok_or_else(|| HostError::NoNode { path: path.clone(), seconds: WAIT_MAX.as_secs() })
+        wait::until(|| path.metadata().is_ok_and(|meta| meta.file_type().is_block_device()))
+            .ok_or_else(|| HostError::NoNode { path: path.clone(), seconds: wait::LIMIT.as_secs() })
     }
 
     /// `/dev/sda1`, `/dev/nvme0n1p1`: the kernel tells, whatever its rule for names is.
@@ -207,7 +203,7 @@ fn kernel_name(machine: &Machine, path: &Path) -> Result<String, HostError> {
 
 /// The lock that udev respects. udev itself holds one for moments while it looks at a disk.
 fn lock(control: &File, path: &Path) -> Result<(), HostError> {
-    wait_until(|| flock(control, FlockOperation::NonBlockingLockExclusive).is_ok()).ok_or_else(
+    wait::until(|| flock(control, FlockOperation::NonBlockingLockExclusive).is_ok()).ok_or_else(
         || HostError::Busy {
             disk: path.display().to_string(),
             by: "another program, which holds a lock on it".to_owned(),
@@ -272,17 +268,4 @@ fn probe_error(error: probe::ProbeError) -> HostError {
 fn file_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> HostError {
     let path = path.to_owned();
     move |source| HostError::File { action, path: path.clone(), source }
-}
-
-/// Asks again until it is so, at most [`WAIT_MAX`] long.
-#[expect(clippy::disallowed_methods, reason = "this is the port that waits")]
-fn wait_until(so: impl Fn() -> bool) -> Option<()> {
-    let start = Instant::now();
-    while !so() {
-        if WAIT_MAX <= start.elapsed() {
-            return None;
-        }
-        std::thread::sleep(WAIT_STEP);
-    }
-    Some(())
 }

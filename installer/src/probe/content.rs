@@ -1,13 +1,12 @@
 //! What is on a disk, in lines for people: tables, file systems, volumes of other systems.
 //!
 //! In: the disk's blocks, and `blkid` for the signatures of systems that are not ours. Out: no line
-//! for a blank disk, and only for that. What cannot be read is a line too: silence would look blank.
+//! for a blank disk, for one with an empty table, and for one that says of itself that an
+//! installation was cut off. What cannot be read is a line too: silence would look blank.
 
 use std::path::Path;
 
-use installer_core::facts::UNFINISHED_INSTALLATION;
 use partitioner::block::BlockIo;
-use partitioner::head::{NOT_FINISHED, disarmed_lba0};
 use partitioner::inspect::{Found, Inspection, Table, inspect};
 use partitioner::units::{BlockSize, Lba};
 
@@ -45,10 +44,6 @@ pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Conte
         Ok(disk) => disk,
         Err(error) => return unreadable(&error),
     };
-    if unfinished(&mut disk) {
-        let lines = vec![UNFINISHED_INSTALLATION.to_owned()];
-        return Content { lines, ..Content::default() };
-    }
     let medium = is_medium(&mut disk);
     match inspect(&mut disk) {
         Ok(found) => Content {
@@ -58,13 +53,6 @@ pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Conte
         },
         Err(error) => Content { medium, ..unreadable(&error) },
     }
-}
-
-/// Does LBA 0 say that an installation was cut off? What the table's place holds then is scratch.
-fn unfinished(disk: &mut dyn BlockIo) -> bool {
-    let mut block = vec![0; usize::try_from(disk.block_size().bytes()).unwrap_or(0)];
-    let read = disk.read(Lba::new(0), &mut block);
-    read.is_ok() && block.starts_with(&disarmed_lba0(NOT_FINISHED))
 }
 
 /// The medium on a USB stick: the ISO's first descriptor lies where it lies on a CD.
@@ -84,18 +72,15 @@ fn lines(path: &Path, found: &Inspection, disk: &Reader, run: &mut dyn Run) -> V
     for partition in found.partitions.iter().filter(|partition| partition.content.is_none()) {
         let (start, length) = range(partition, block);
         if let Some(what) = blkid::look(path, start, length, run) {
-            lines.push(format!("partition {}: {what}", partition.number));
+            let prefix = format!("partition {}: ", partition.number);
+            lines.retain(|line| !line.starts_with(&prefix));
+            lines.push(format!("{prefix}{what}"));
         }
     }
     // Systems that need no table put their signature at the start of the disk, or at its end.
-    if found.table == Table::None
-        && found.content.is_empty()
-        && let Some(what) = blkid::look(path, 0, disk.blocks().saturating_mul(block), run)
-    {
-        lines.push(what);
-    }
-    if lines.is_empty() && found.table != Table::None {
-        lines.push(format!("a partition table with {} partitions", found.partitions.len()));
+    if found.table != Table::Unfinished && lines.is_empty() {
+        let whole = blkid::look(path, 0, disk.blocks().saturating_mul(block), run);
+        lines.extend(whole.map(|what| format!("whole disk: {what}")));
     }
     lines
 }

@@ -60,11 +60,11 @@ pub(super) fn cpus(machine: &Machine) -> Result<u32, ProbeError> {
 }
 
 /// How many numbers a list such as `0-3,8` holds.
-fn count(list: &str) -> Option<u32> {
+fn count(text: &str) -> Option<u32> {
     let mut total: u32 = 0;
-    for range in list.split(',') {
-        let (from, until) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (from.parse().ok()?, until.parse().ok()?);
+    for range in text.split(',') {
+        let (begin, end) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (begin.parse().ok()?, end.parse().ok()?);
         total = total.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
     }
     Some(total)

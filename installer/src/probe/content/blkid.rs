@@ -35,6 +35,8 @@ fn describe(output: &Output) -> Option<String> {
     };
     let kind = match (value("TYPE"), value("PTTYPE")) {
         (Some(kind), _) => kind,
+        // Tables that our own reader knows, and found empty.
+        (None, Some(table)) if table == "gpt" || table == "dos" || table == "PMBR" => return None,
         (None, Some(table)) => format!("a partition table of type {table}"),
         (None, None) => return None,
     };
@@ -59,6 +61,7 @@ mod tests {
         check(0, "DEVNAME=x\nLABEL=my\\ disk\nTYPE=ext4\n", Some("ext4 \"my disk\""));
         check(0, "DEVNAME=x\nUUID=1\nTYPE=LVM2_member\n", Some("LVM2_member"));
         check(0, "DEVNAME=x\nPTTYPE=sun\n", Some("a partition table of type sun"));
+        check(0, "DEVNAME=x\nPTUUID=1\nPTTYPE=gpt\n", None);
         check(NOTHING, "", None);
         check(AMBIVALENT, "", Some("several signatures that contradict each other"));
     }

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use partitioner::head::{NOT_FINISHED, disarmed_lba0};
+
 use super::*;
 use crate::call::{Call, Processes};
 
@@ -58,10 +60,10 @@ fn systems_that_only_blkid_knows() {
 }
 
 #[test]
-fn an_empty_table_is_not_blank() {
+fn an_empty_table_holds_nothing() {
     let disk = Disk::blank();
     disk.run("sgdisk", &["-o"]);
-    assert_ne!(disk.content().lines, Vec::<String>::new());
+    assert_eq!(disk.content(), Content::default());
 }
 
 #[test]
@@ -77,11 +79,11 @@ fn partitions_are_looked_into() {
 }
 
 #[test]
-fn a_disk_that_was_left_unfinished_says_so() {
+fn what_an_unfinished_installation_left_does_not_count() {
     let disk = Disk::blank();
     disk.run("sgdisk", &["-n", "1:0:+64M"]);
     disk.write(0, &disarmed_lba0(NOT_FINISHED));
-    assert_eq!(disk.content().lines, [UNFINISHED_INSTALLATION]);
+    assert_eq!(disk.content(), Content::default());
 }
 
 #[test]
