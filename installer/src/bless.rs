@@ -15,6 +15,7 @@ use installer_core::bootstate::{BootState, Other, Slot, Trial};
 use partitioner::block::BlockIo;
 use serde::{Deserialize, Serialize};
 
+use crate::boot_menu::BootMenuError;
 use crate::call::{Call, CallError, Run};
 
 mod checks;
@@ -37,6 +38,8 @@ pub trait World: Run {
     /// Time that has passed since some fixed moment.
     fn elapsed(&self) -> Duration;
     fn wait(&mut self, duration: Duration);
+    /// Keeps what booted well as something to fall back to; an error is a warning.
+    fn keep_xen(&mut self) -> Result<(), BootMenuError>;
     /// The boot partition, held by nobody else. Found anew each time.
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError>;
 }
@@ -57,8 +60,8 @@ impl Limits {
 /// How bless ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The trial is over.
-    Blessed { slot: Slot, generation: u32 },
+    /// The trial is over. The warning is about something that stops nothing.
+    Blessed { slot: Slot, generation: u32, warning: Option<String> },
     /// The running slot is not the chosen one: the chosen one failed, or someone picked this one in
     /// the boot menu. Nothing was changed.
     NotChosen { running: Slot, chosen: Slot, reason: Option<String> },
@@ -79,11 +82,12 @@ impl Outcome {
 }
 
 impl fmt::Display for Outcome {
-    /// One line for the console and the journal.
+    /// For the console and the journal: one line, and one more for a warning.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blessed { slot, generation } => {
-                write!(f, "xenhost: host blessed: slot {slot}, generation {generation}")
+            Self::Blessed { slot, generation, warning } => {
+                write!(f, "xenhost: host blessed: slot {slot}, generation {generation}")?;
+                warning.iter().try_for_each(|text| write!(f, "\nxenhost: warning: {text}"))
             }
             Self::NotChosen { running, chosen, reason } => {
                 let reason = reason.as_deref().unwrap_or("it gave none");
@@ -186,7 +190,10 @@ fn end_trial(
         remember(&path, Record { slot: next.slot, generation: next.generation })?;
         (next.slot, next.generation)
     };
-    Ok(Outcome::Blessed { slot, generation })
+    // After the commit, so that it cannot stand in its way.
+    let kept = world.keep_xen();
+    let warning = kept.err().map(|error| format!("the hypervisor was not kept as a copy: {error}"));
+    Ok(Outcome::Blessed { slot, generation, warning })
 }
 
 /// Only a trial with something behind it is worth a reboot: without one the same system would come

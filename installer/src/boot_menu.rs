@@ -60,8 +60,6 @@ fn refresh_with(root: &Path, settle: &Settle) -> Result<Menu, BootMenuError> {
     let conf = BootConf::parse(&text).map_err(|source| BootMenuError::Conf { path, source })?;
     let entries = files::entries(root)?;
     let cfg = slot_cfg(&conf, &entries);
-    let folder = root.join(FOLDER);
-    fs::create_dir_all(&folder).map_err(failed("making", &folder))?;
     replace(&root.join(SLOT_CFG), cfg.as_bytes())?;
     // Also for a menu that did not change: the kernel that it names did.
     let warning = settle(&root.join(BOOT))?;
@@ -73,6 +71,7 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), BootMenuError> {
     let new = path.with_extension("new");
     let folder = path.parent().unwrap_or(Path::new("/"));
     let write = || {
+        fs::create_dir_all(folder)?;
         let mut file = File::create(&new)?;
         file.write_all(content)?;
         file.sync_all()?;

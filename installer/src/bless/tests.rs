@@ -21,6 +21,7 @@ struct Dom0 {
     failed_units: String,
     calls: Vec<String>,
     log: Option<Log>,
+    no_xen: bool,
 }
 
 const TRIAL: BootState =
@@ -42,6 +43,7 @@ impl Dom0 {
             failed_units: String::new(),
             calls: Vec::new(),
             log: None,
+            no_xen: false,
         };
         dom0.make_boot(state);
         dom0
@@ -125,6 +127,11 @@ impl World for Dom0 {
         self.elapsed += duration;
     }
 
+    fn keep_xen(&mut self) -> Result<(), BootMenuError> {
+        let path = PathBuf::from("/boot");
+        if self.no_xen { Err(BootMenuError::Nothing { path, what: "hypervisor" }) } else { Ok(()) }
+    }
+
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
         assert_eq!(partuuid, "x");
         let recorder =
@@ -137,7 +144,7 @@ impl World for Dom0 {
 #[test]
 fn a_fresh_host_is_blessed_once() {
     let mut dom0 = Dom0::new(Slot::A, BootState::FRESH);
-    let want = Outcome::Blessed { slot: Slot::A, generation: 2 };
+    let want = Outcome::Blessed { slot: Slot::A, generation: 2, warning: None };
     assert_eq!(dom0.bless(), want);
     assert_eq!(want.to_string(), "xenhost: host blessed: slot a, generation 2");
     assert_eq!(dom0.states(), [Some(BootState::FRESH.blessed()); 2]);
@@ -148,9 +155,18 @@ fn a_fresh_host_is_blessed_once() {
 }
 
 #[test]
+fn a_hypervisor_that_cannot_be_kept_stops_nothing() {
+    let mut dom0 = Dom0::new(Slot::A, BootState::FRESH);
+    dom0.no_xen = true;
+    let want = "xenhost: host blessed: slot a, generation 2\n\
+                xenhost: warning: the hypervisor was not kept as a copy: /boot holds no hypervisor";
+    assert_eq!(dom0.bless().to_string(), want);
+}
+
+#[test]
 fn a_trial_ends() {
     let mut dom0 = Dom0::new(Slot::B, TRIAL);
-    assert_eq!(dom0.bless(), Outcome::Blessed { slot: Slot::B, generation: 8 });
+    assert_eq!(dom0.bless(), Outcome::Blessed { slot: Slot::B, generation: 8, warning: None });
     let over = BootState { trial: Trial::Over, generation: 8, ..TRIAL };
     assert_eq!(dom0.states(), [Some(over); 2]);
 }
@@ -171,7 +187,7 @@ fn either_state_file_may_be_damaged() {
     for name in ["state.env", "state2.env"] {
         let mut dom0 = Dom0::new(Slot::A, BootState::FRESH);
         dom0.damage(name);
-        assert_eq!(dom0.bless(), Outcome::Blessed { slot: Slot::A, generation: 2 });
+        assert_eq!(dom0.bless(), Outcome::Blessed { slot: Slot::A, generation: 2, warning: None });
         assert_eq!(dom0.states(), [Some(BootState::FRESH.blessed()); 2]);
         // Damaged again, after it was blessed: repaired although bless is done.
         dom0.damage(name);
@@ -203,7 +219,7 @@ fn a_system_that_is_not_the_chosen_one_changes_nothing() {
 fn a_slow_host_gets_its_time() {
     let mut dom0 = Dom0::new(Slot::B, TRIAL);
     dom0.unwell_looks = 100;
-    assert_eq!(dom0.bless(), Outcome::Blessed { slot: Slot::B, generation: 8 });
+    assert_eq!(dom0.bless(), Outcome::Blessed { slot: Slot::B, generation: 8, warning: None });
     assert_eq!(dom0.elapsed, Duration::from_secs(200));
 }
 

@@ -7,6 +7,7 @@ use partitioner::block::BlockIo;
 use partitioner::block::device::DeviceDisk;
 
 use super::{BlessError, World, boot_partition};
+use crate::boot_menu::{self, BootMenuError};
 use crate::call::{Call, CallError, Output, Processes, Run};
 use crate::probe::Machine;
 
@@ -47,6 +48,10 @@ impl World for ThisHost {
     #[expect(clippy::disallowed_methods, reason = "this is the port that waits")]
     fn wait(&mut self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    fn keep_xen(&mut self) -> Result<(), BootMenuError> {
+        boot_menu::keep_xen(self.root()).map(drop)
     }
 
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
