@@ -9,6 +9,8 @@ pub mod bless;
 pub mod boot_menu;
 pub mod call;
 pub mod cancel;
+pub mod cli;
+pub mod engine;
 pub mod fat;
 pub mod fat_locate;
 pub mod fresh;

@@ -1,3 +1,8 @@
 //! The `host-installer` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = installer::cli::main(std::env::args_os());
+    ExitCode::from(exit.code())
+}

@@ -26,8 +26,8 @@ impl TinyRelease {
         let dir = tempfile::tempdir().unwrap();
         let image = write_frames(dir.path(), image);
         let files = [
-            (BOOT_IMG, vec![0x90; 512]),
-            (CORE_IMG, noise(1, 30_000)),
+            (BOOT_IMG, boot_img()),
+            (CORE_IMG, core_img()),
             (GRUB_EFI, noise(2, 1000)),
             (INSTALLER_KERNEL, noise(3, 50_000)),
             (INSTALLER_INITRD, noise(4, 3_000_000)),
@@ -108,6 +108,20 @@ fn write_file(dir: &Path, name: &str, bytes: &[u8]) -> release::File {
         size: u64::try_from(bytes.len()).unwrap(),
         sha256: hex(&Sha256::digest(bytes)),
     }
+}
+
+/// A boot sector that does nothing but has what is looked for.
+fn boot_img() -> Vec<u8> {
+    let mut bytes = vec![0x90; 512];
+    bytes[510..].copy_from_slice(&[0x55, 0xAA]);
+    bytes
+}
+
+/// A core image by its first block list entry: load segment 0x820.
+fn core_img() -> Vec<u8> {
+    let mut bytes = noise(1, 30_000);
+    bytes[0x1FE..0x200].copy_from_slice(&0x820_u16.to_le_bytes());
+    bytes
 }
 
 /// Bytes that do not compress and are the same in every run.

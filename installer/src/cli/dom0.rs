@@ -1,0 +1,66 @@
+//! The commands that run in an installed dom0.
+
+use std::fs;
+
+use installer_core::bootstate::{BootState, Trial};
+use installer_core::outcome::Exit;
+use installer_core::target::Inventory;
+use serde::Serialize;
+
+use super::{Ended, Outcome, print, show};
+use crate::bless::{self, Limits, ThisHost};
+
+const INVENTORY: &str = "/etc/xenhost/inventory.json";
+
+/// One line on standard output, which the unit sends to console and journal.
+pub(super) fn bless() -> Outcome {
+    let outcome = bless::bless(&mut ThisHost::new(), Limits::DEFAULT)
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("bless: {e}")))?;
+    if outcome.is_good() {
+        print(&format!("{outcome}\n"));
+        Ok(())
+    } else {
+        Err(Ended::early(Exit::InternalError, &outcome))
+    }
+}
+
+/// What `status` tells.
+#[derive(Serialize)]
+struct Status {
+    inventory: Inventory,
+    boot: BootState,
+    /// Why the last trial failed, if one did and said so.
+    reason: Option<String>,
+}
+
+pub(super) fn status(json: bool) -> Outcome {
+    let wrong = |e: String| Ended::early(Exit::InternalError, &format!("{INVENTORY}: {e}"));
+    let text = fs::read(INVENTORY).map_err(|e| {
+        wrong(e.to_string()).hint("this command is for a host that xenhost installed")
+    })?;
+    let inventory = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    let (boot, reason) = bless::boot_state(&mut ThisHost::new())
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("boot state: {e}")))?;
+    let status = Status { inventory, boot, reason };
+    print(&if json { show::to_json(&status)? } else { lines(&status) });
+    Ok(())
+}
+
+fn lines(status: &Status) -> String {
+    let Inventory { product, version, build, suite, slot, layout, .. } = &status.inventory;
+    let BootState { slot: chosen, other, trial, generation } = status.boot;
+    let trial = match trial {
+        Trial::Over => "",
+        Trial::Pending => ", on trial",
+    };
+    let mut text = format!(
+        "{product} {version}, build {build}, Debian {suite}\n\
+         running: slot {slot}, layout {layout}\n\
+         boots: slot {chosen}{trial}, else {other}, generation {generation}\n",
+        other = other.word(),
+    );
+    if let Some(reason) = &status.reason {
+        text += &["last failed trial: ", reason, "\n"].concat();
+    }
+    text
+}

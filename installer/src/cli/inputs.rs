@@ -1,0 +1,139 @@
+//! What a command works on: answers, machine, release, and the plan that follows from them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use installer_core::answers::{self, RawAnswers};
+use installer_core::facts::{Firmware, HostFacts};
+use installer_core::outcome::Exit;
+use installer_core::plan::{self, CheckedPlan};
+use installer_core::request::{self, InstallRequest, Refusal};
+use partitioner::ids::Ids;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use super::{Ended, MachineArgs, SourceArgs};
+use crate::call::Processes;
+use crate::probe;
+use crate::release_dir::Release;
+
+/// A facts file larger than this is not one.
+const FACTS_BYTES_MAX: u64 = 16 << 20;
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        let ended = Self::early(refusal.exit, &refusal.message);
+        match refusal.hint {
+            Some(hint) => ended.hint(hint),
+            None => ended,
+        }
+    }
+}
+
+/// Everything that an installation needs to know.
+pub(super) struct Inputs {
+    pub(super) request: InstallRequest,
+    pub(super) facts: HostFacts,
+    pub(super) release: Release,
+    pub(super) plan: CheckedPlan,
+}
+
+/// Reads the answer file.
+pub(super) fn answers(path: &Path) -> Result<RawAnswers, Ended> {
+    let name = path.display().to_string();
+    // One byte more than is allowed, so that too large a file is seen as that.
+    let limit = u64::try_from(answers::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let bytes = read_bounded(path, limit)
+        .map_err(|e| Ended::early(Exit::BadAnswers, &format!("answer file {name}: {e}")))?;
+    answers::parse(&name, &bytes).map_err(|problems| {
+        let text = problems.to_string();
+        Ended::early(Exit::BadAnswers, text.trim_end())
+    })
+}
+
+fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The machine: image files where some are given, else the one this runs on.
+pub(super) fn machine(args: &MachineArgs) -> Result<HostFacts, Ended> {
+    if args.disk.is_empty() {
+        let mut facts = probe::probe(&mut Processes).map_err(|e| {
+            Ended::early(Exit::InternalError, &format!("looking at this machine: {e}"))
+        })?;
+        if let Some(firmware) = args.firmware {
+            facts.firmware = firmware.into();
+        }
+        return Ok(facts);
+    }
+    let memory = args.memory.ok_or_else(|| {
+        Ended::early(Exit::BadAnswers, "--disk needs --memory")
+            .hint("the memory of the machine that the image is for, such as --memory 3GiB")
+    })?;
+    let mut disks = Vec::new();
+    for image in &args.disk {
+        let disk = probe::probe_image(&image.name, &image.path, image.block_size, &mut Processes)
+            .map_err(|e| {
+            Ended::early(Exit::DiskNotFound, &format!("disk {}: {e}", image.name))
+        })?;
+        disks.push(disk);
+    }
+    Ok(HostFacts {
+        firmware: args.firmware.map_or(Firmware::Uefi, Firmware::from),
+        memory,
+        cpus: args.cpus,
+        disks,
+        nics: Vec::new(),
+    })
+}
+
+/// A machine that was recorded.
+pub(super) fn recorded(path: &Path) -> Result<HostFacts, Ended> {
+    let wrong = |e: String| Ended::early(Exit::BadAnswers, &format!("{}: {e}", path.display()));
+    let bytes = read_bounded(path, FACTS_BYTES_MAX).map_err(|e| wrong(e.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))
+}
+
+/// Answers, then machine, then release: the cheapest mistakes are told first.
+pub(super) fn collect(source: &SourceArgs, facts: Facts<'_>) -> Result<Inputs, Ended> {
+    let answers = answers(&source.answers)?;
+    let facts = match facts {
+        Facts::Of(args) => machine(args)?,
+        Facts::Recorded(path) => recorded(path)?,
+    };
+    let release = Release::open(&source.release).map_err(|e| {
+        Ended::early(e.exit(), &format!("release: {e}"))
+            .hint("--release takes the folder of a release")
+    })?;
+    let request = request::resolve(&answers, &facts)?;
+    let mut ids = Ids::from_seed(seed()?);
+    let plan = plan::plan(&request, &facts, release.manifest(), &mut ids)?;
+    let plan = plan::checked(plan).map_err(|findings| {
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        Ended::early(
+            Exit::InternalError,
+            &format!("the plan is wrong, which is a mistake in this program: {}", lines.join("; ")),
+        )
+    })?;
+    Ok(Inputs { request, facts, release, plan })
+}
+
+/// Where facts come from.
+#[derive(Clone, Copy)]
+pub(super) enum Facts<'a> {
+    Of(&'a MachineArgs),
+    Recorded(&'a Path),
+}
+
+/// 32 bytes from the kernel. Identifiers are drawn once, for the plan that is shown and performed.
+fn seed() -> Result<[u8; 32], Ended> {
+    let mut seed = [0; 32];
+    // Up to 256 bytes come whole, once the kernel's source is ready (getrandom(2)).
+    match getrandom(&mut seed, GetRandomFlags::empty()) {
+        Ok(got) if got == seed.len() => Ok(seed),
+        Ok(got) => Err(Ended::early(Exit::InternalError, &format!("getrandom gave {got} bytes"))),
+        Err(e) => Err(Ended::early(Exit::InternalError, &format!("getrandom: {e}"))),
+    }
+}

@@ -1,0 +1,117 @@
+//! `install`: shows the plan, performs it, and tells the environment what to do afterwards.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+
+use installer_core::event::Event;
+use installer_core::outcome::Exit;
+use installer_core::plan;
+use partitioner::table::write_set;
+
+use super::console::{self, Style};
+use super::inputs::{self, Facts, Inputs};
+use super::{Ended, MachineArgs, Outcome, SourceArgs, print, say};
+use crate::cancel::Cancel;
+use crate::engine::{self, Failure, Job};
+use crate::host::image::ImageHost;
+use crate::host::linux::{Elsewhere, LinuxHost};
+use crate::ports::{Host, HostError};
+
+/// Where `init` of the installer environment finds what to do after a successful installation.
+const FINISH: &str = "/run/xenhost/finish";
+
+pub(super) fn install(
+    source: &SourceArgs,
+    machine: &MachineArgs,
+    confirm: Option<&str>,
+    json: bool,
+) -> Outcome {
+    let inputs = inputs::collect(source, Facts::Of(machine))?;
+    let plan = inputs.plan.plan();
+    let style = if json { Style::Json } else { Style::Lines };
+    if style == Style::Lines {
+        print(&plan::render(plan));
+    }
+    confirmed(confirm, &plan.digest)?;
+    let opening = |e: HostError| Ended::early(e.exit(), &format!("opening the disk: {e}"));
+    let fence = write_set(&plan.table);
+    if machine.disk.is_empty() {
+        let elsewhere = Elsewhere::detect();
+        let mut host = LinuxHost::open(&plan.disk, fence, elsewhere).map_err(opening)?;
+        perform(&inputs, &mut host, style)?;
+        if elsewhere == Elsewhere::Lock {
+            tell_init(inputs.request.finish.word());
+        }
+        Ok(())
+    } else {
+        let image = Path::new(&plan.disk.path);
+        let mut host = ImageHost::open(image, plan.disk.block_size, fence).map_err(opening)?;
+        perform(&inputs, &mut host, style)
+    }
+}
+
+fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
+    match confirm {
+        Some(wanted) if wanted != digest => Err(Ended::early(
+            Exit::RefusedToDestroy,
+            &format!("the plan has the digest {digest}, {wanted} was confirmed"),
+        )
+        .hint("answers, machine or release are not what they were; look at the plan again")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn perform(inputs: &Inputs, host: &mut dyn Host, style: Style) -> Outcome {
+    let job = Job {
+        plan: &inputs.plan,
+        request: &inputs.request,
+        facts: &inputs.facts,
+        release: &inputs.release,
+    };
+    let (send, receive) = mpsc::channel::<Event>();
+    thread::scope(|scope| {
+        scope.spawn(move || console::show(&receive, style));
+        // The console ends when the sender is dropped with this closure.
+        let send = send;
+        engine::run(job, host, &Cancel::default(), &mut |event| drop(send.send(event)))
+    })
+    .map_err(|failure| ended(&failure))
+}
+
+fn ended(failure: &Failure) -> Ended {
+    let hint = match failure.exit {
+        Exit::HashMismatch => Some("the medium is damaged or was changed; make it anew"),
+        Exit::SourceFailed => Some("the release is not complete or not readable"),
+        Exit::IoBeforeCommit | Exit::IoAtCommit => {
+            Some("the disk may be failing; see the kernel log")
+        }
+        Exit::Done
+        | Exit::InternalError
+        | Exit::Cancelled
+        | Exit::BadAnswers
+        | Exit::DiskNotFound
+        | Exit::RefusedToDestroy
+        | Exit::Unsuitable
+        | Exit::NotUpgradeable
+        | Exit::ToolFailed
+        | Exit::CleanupPending => None,
+    };
+    Ended {
+        exit: failure.exit,
+        message: failure.to_string(),
+        hint: hint.map(str::to_owned),
+        state: failure.state,
+    }
+}
+
+/// The host is installed whatever becomes of this.
+fn tell_init(word: &str) {
+    let path = Path::new(FINISH);
+    let folder = path.parent().unwrap_or(path);
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, format!("{word}\n")));
+    if let Err(error) = written {
+        say(&format!("warning: {FINISH}: {error}; {word} by hand\n"));
+    }
+}

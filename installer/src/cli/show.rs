@@ -1,0 +1,89 @@
+//! The commands that show something and write nothing.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use installer_core::facts::HostFacts;
+use installer_core::outcome::Exit;
+use installer_core::plan;
+use serde::Serialize;
+
+use super::inputs::{self, Facts};
+use super::{Ended, MachineArgs, Outcome, SourceArgs, print};
+
+pub(super) fn facts(machine: &MachineArgs, json: bool) -> Outcome {
+    let facts = inputs::machine(machine)?;
+    print(&if json { to_json(&facts)? } else { table(&facts) });
+    Ok(())
+}
+
+pub(super) fn validate(file: &Path) -> Outcome {
+    inputs::answers(file)?;
+    print(&format!("{}: valid\n", file.display()));
+    Ok(())
+}
+
+pub(super) fn plan(
+    source: &SourceArgs,
+    machine: &MachineArgs,
+    facts: Option<&Path>,
+    json: bool,
+) -> Outcome {
+    let facts = facts.map_or(Facts::Of(machine), Facts::Recorded);
+    let inputs = inputs::collect(source, facts)?;
+    let plan = inputs.plan.plan();
+    print(&if json { to_json(&plan::to_json(plan))? } else { plan::render(plan) });
+    Ok(())
+}
+
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Ended> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("JSON: {e}")))?;
+    Ok(text + "\n")
+}
+
+/// A machine for people.
+fn table(facts: &HostFacts) -> String {
+    let mut text = String::new();
+    let firmware = match facts.firmware {
+        installer_core::facts::Firmware::Bios => "BIOS",
+        installer_core::facts::Firmware::Uefi => "UEFI",
+    };
+    line(&mut text, &format!("{firmware}, {} memory, {} CPUs", facts.memory, facts.cpus));
+    for disk in &facts.disks {
+        let serial = disk.serial.as_deref().unwrap_or("no serial");
+        let model = disk.model.as_deref().unwrap_or("no model");
+        let mut marks = vec![disk.transport.clone()];
+        let flags =
+            [(disk.removable, "removable"), (disk.read_only, "read-only"), (disk.medium, "medium")];
+        marks.extend(flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()));
+        marks.extend(disk.holders.iter().map(|holder| format!("used by {holder}")));
+        line(
+            &mut text,
+            &format!(
+                "disk {}  {}  {serial}  {model}  ({})",
+                disk.path,
+                disk.size,
+                marks.join(", ")
+            ),
+        );
+        for content in &disk.content {
+            line(&mut text, &format!("    {content}"));
+        }
+    }
+    for nic in &facts.nics {
+        let link = match nic.link {
+            Some(true) => "link up",
+            Some(false) => "link down",
+            None => "link unknown",
+        };
+        let driver = nic.driver.as_deref().unwrap_or("driver unknown");
+        line(&mut text, &format!("interface {}  {}  {driver}, {link}", nic.name, nic.mac));
+    }
+    text
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a string cannot fail.
+    drop(writeln!(text, "{line}").map_err(|e| e.to_string()));
+}

@@ -1,0 +1,279 @@
+//! Performs a checked plan on a host.
+//!
+//! One `match` performs each step; order, and what each step writes, are the plan's. The engine
+//! knows at every moment what the machine would boot if the power went, and says so when it fails.
+//! All that can be checked without writing is checked before the first write: the files of the
+//! release, the boot loader's, the programs.
+
+use std::fmt;
+
+use installer_core::event::Event;
+use installer_core::facts::HostFacts;
+use installer_core::outcome::{DiskState, Exit};
+use installer_core::plan::{CheckedPlan, Plan, Step};
+use installer_core::request::InstallRequest;
+use installer_core::target::{self, label};
+use partitioner::head::{armed_lba0, patch_core};
+use partitioner::ids::Guid;
+use partitioner::layout::Role;
+use partitioner::table::Planned;
+use partitioner::units::{BlockSize, Extent, Lba};
+use partitioner::write;
+
+mod boot;
+mod error;
+mod verify;
+
+pub use error::StepError;
+
+use crate::call::find_program;
+use crate::cancel::Cancel;
+use crate::ports::{BootEntry, Host, HostError};
+use crate::release_dir::{LoaderFiles, Release};
+use crate::{fresh, payload, slot};
+
+/// Programs that the steps use, and the Debian packages that bring them.
+pub const PROGRAMS: [(&str, &str); 5] = [
+    ("mke2fs", "e2fsprogs"),
+    ("e2fsck", "e2fsprogs"),
+    ("tune2fs", "e2fsprogs"),
+    ("debugfs", "e2fsprogs"),
+    ("mkswap", "util-linux"),
+];
+
+/// What is to be done, and from what.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    pub plan: &'a CheckedPlan,
+    pub request: &'a InstallRequest,
+    pub facts: &'a HostFacts,
+    pub release: &'a Release,
+}
+
+/// Why an installation ended early, and what is left behind.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was being done; `None` before the first step.
+    pub step: Option<Step>,
+    pub error: StepError,
+    pub exit: Exit,
+    pub state: DiskState,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "{}: {}", step.title(), self.error),
+            None => write!(f, "before the first write: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Performs the plan. Events go to `tell`; after [`Event::Finished`] the new system boots.
+pub fn run(
+    job: Job<'_>,
+    host: &mut dyn Host,
+    cancel: &Cancel,
+    tell: &mut dyn FnMut(Event),
+) -> Result<(), Failure> {
+    let plan = job.plan.plan();
+    let mut state = DiskState::Untouched;
+    let prepared = Prepared::new(job).map_err(|error| fail(None, error, state))?;
+    let steps = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
+    tell(Event::Started { steps, digest: plan.digest.clone() });
+    for (number, step) in (1..).zip(plan.steps.iter().copied()) {
+        if cancel.is_set() && state != DiskState::NewSystemBoots {
+            return Err(fail(Some(step), StepError::Cancelled, state));
+        }
+        tell(Event::StepBegun { step: number, title: step.title() });
+        // From the first write on the old content is given up, whether the write arrived or not.
+        if state == DiskState::Untouched && writes_disk(step) {
+            state = DiskState::NotBootable;
+        }
+        let mut work = Work { job, prepared: &prepared, host: &mut *host, cancel };
+        work.perform(step, &mut |done, total| {
+            tell(Event::Progress { step: number, done, total });
+        })
+        .or_else(|error| excuse(step, error, tell))
+        .map_err(|error| fail(Some(step), error, state))?;
+        if step == Step::Arm {
+            state = DiskState::NewSystemBoots;
+            tell(Event::Committed);
+        }
+        tell(Event::StepDone { step: number });
+    }
+    tell(Event::Finished);
+    Ok(())
+}
+
+/// After the commit nothing makes a bootable host into a failed installation.
+fn excuse(step: Step, error: StepError, tell: &mut dyn FnMut(Event)) -> Result<(), StepError> {
+    if step == Step::BootEntry {
+        let text = format!("{error}; the machine boots without it, from /EFI/BOOT/BOOTX64.EFI");
+        tell(Event::Warning { text });
+        return Ok(());
+    }
+    Err(error)
+}
+
+fn fail(step: Option<Step>, error: StepError, state: DiskState) -> Failure {
+    let exit = if step == Some(Step::Arm) { Exit::IoAtCommit } else { error.exit() };
+    Failure { step, error, exit, state }
+}
+
+fn writes_disk(step: Step) -> bool {
+    match step {
+        Step::Disarm
+        | Step::WipeSignatures
+        | Step::WriteTable
+        | Step::WriteSlot { .. }
+        | Step::IdentifySlot { .. }
+        | Step::ConfigureSlot { .. }
+        | Step::CheckSlot { .. }
+        | Step::MakeLogs
+        | Step::MakeSwap
+        | Step::MakeBoot
+        | Step::WriteCore
+        | Step::Arm => true,
+        Step::Verify | Step::BootEntry => false,
+    }
+}
+
+/// What was read and worked out before the first write.
+struct Prepared {
+    loader: LoaderFiles,
+    /// LBA 0 of the finished disk.
+    lba0: Vec<u8>,
+}
+
+impl Prepared {
+    fn new(job: Job<'_>) -> Result<Self, StepError> {
+        let plan = job.plan.plan();
+        let (have, want) = (&job.release.manifest().build, &plan.release.build);
+        if have != want {
+            let (have, want) = (have.clone(), want.clone());
+            return Err(StepError::OtherRelease { have, want });
+        }
+        for (program, package) in PROGRAMS {
+            find_program(program).ok_or(StepError::NoProgram { program, package })?;
+        }
+        job.release.check_sizes()?;
+        let loader = job.release.read_loader_files()?;
+        let core_at = plan.table.head.core_a.map_or(Lba::new(0), Extent::first);
+        let lba0 = armed_lba0(&loader.boot_img, core_at, plan.table.geometry)?;
+        if plan.table.geometry.block_size == BlockSize::B512 {
+            patch_core(&loader.core_img, core_at)?;
+        }
+        Ok(Self { loader, lba0 })
+    }
+}
+
+/// One step's surroundings.
+struct Work<'a> {
+    job: Job<'a>,
+    prepared: &'a Prepared,
+    host: &'a mut dyn Host,
+    cancel: &'a Cancel,
+}
+
+impl Work<'_> {
+    fn plan(&self) -> &Plan {
+        self.job.plan.plan()
+    }
+
+    fn perform(&mut self, step: Step, progress: payload::Progress<'_>) -> Result<(), StepError> {
+        let table = &self.job.plan.plan().table;
+        match step {
+            Step::Disarm => Ok(write::disarm(self.host.disk())?),
+            Step::WipeSignatures => Ok(write::wipe_signatures(self.host.disk(), table)?),
+            Step::WriteTable => {
+                write::write_table(self.host.disk(), table)?;
+                Ok(self.host.announce(table)?)
+            }
+            Step::WriteSlot { role } => self.write_slot(role, progress),
+            Step::IdentifySlot { role } => self.identify_slot(role),
+            Step::ConfigureSlot { role } => self.configure_slot(role),
+            Step::CheckSlot { role } => {
+                let path = self.host.tool_path(role)?;
+                slot::check(self.host, &path)?;
+                Ok(self.host.settle(role)?)
+            }
+            Step::MakeLogs => {
+                let (path, uuid) = (self.host.tool_path(Role::Logs)?, self.plan().ids.logs);
+                let label = self.label("logs");
+                fresh::make_ext4(self.host, &path, uuid, &label)?;
+                Ok(self.host.settle(Role::Logs)?)
+            }
+            Step::MakeSwap => {
+                let (path, uuid) = (self.host.tool_path(Role::Swap)?, self.plan().ids.swap);
+                let label = self.label("swap");
+                fresh::make_swap(self.host, &path, uuid, &label)?;
+                Ok(self.host.settle(Role::Swap)?)
+            }
+            Step::MakeBoot => self.make_boot(progress),
+            Step::WriteCore => {
+                Ok(write::write_core(self.host.disk(), &self.prepared.loader.core_img)?)
+            }
+            Step::Verify => self.verify(),
+            Step::Arm => Ok(write::arm(self.host.disk(), &self.prepared.lba0)?),
+            Step::BootEntry => self.boot_entry(),
+        }
+    }
+
+    fn label(&self, kind: &str) -> String {
+        label(kind, self.plan().table.disk_guid)
+    }
+
+    fn partition(&self, role: Role) -> Result<&Planned, HostError> {
+        self.job.plan.plan().table.partition(role).ok_or(HostError::NoPartition { role })
+    }
+
+    fn write_slot(&mut self, role: Role, progress: payload::Progress<'_>) -> Result<(), StepError> {
+        let release = self.job.release;
+        let (path, image) = (release.image_path(), &release.manifest().image);
+        let mut slot = self.host.open_slot(role)?;
+        Ok(payload::write_image(&path, image, slot.as_mut(), self.cancel, progress)?)
+    }
+
+    fn identify_slot(&mut self, role: Role) -> Result<(), StepError> {
+        let ids = &self.plan().ids;
+        let uuid: Guid = match role {
+            Role::Root => ids.root_a,
+            Role::Backup => ids.root_b,
+            Role::Sr | Role::Boot | Role::Logs | Role::Swap => {
+                return Err(HostError::NoPartition { role }.into());
+            }
+        };
+        let label = self.label("root");
+        let path = self.host.tool_path(role)?;
+        Ok(slot::identify(self.host, &path, uuid, &label)?)
+    }
+
+    fn configure_slot(&mut self, role: Role) -> Result<(), StepError> {
+        let path = self.host.tool_path(role)?;
+        let request = self.job.request;
+        let shadow = slot::read_file(&path, "/etc/shadow")?;
+        let shadow = String::from_utf8(shadow).map_err(|_| StepError::ShadowNotText)?;
+        let mut files = target::target_files(self.plan(), request, self.job.facts);
+        files.push(target::shadow_file(&shadow, request)?);
+        let scratch = self.host.scratch().to_owned();
+        Ok(slot::configure(self.host, &path, &scratch, &files)?)
+    }
+
+    fn boot_entry(&mut self) -> Result<(), StepError> {
+        let boot = self.partition(Role::Boot)?.clone();
+        let entry =
+            BootEntry { label: "xenhost", loader: r"\EFI\xenhost\grubx64.efi", partition: &boot };
+        self.host.boot_entry(&entry)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What a step can fail with, and the exit code of each failure before the commit.
+
+use installer_core::bootstate::StateError;
+use installer_core::outcome::Exit;
+use installer_core::target::ShadowError;
+use partitioner::block::IoError;
+use partitioner::gpt::GptError;
+use partitioner::head::HeadError;
+use partitioner::units::Extent;
+use partitioner::write::WriteError;
+
+use crate::fat::FatError;
+use crate::fat_locate::LocateError;
+use crate::fresh::FreshError;
+use crate::payload::PayloadError;
+use crate::ports::HostError;
+use crate::release_dir::ReleaseError;
+use crate::slot::SlotError;
+
+/// The error of a step. Messages are whole: they name what is below them.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error("the plan is for build {want}, the release is build {have}")]
+    OtherRelease { have: String, want: String },
+    #[error("program {program} is missing, Debian package {package} brings it")]
+    NoProgram { program: &'static str, package: &'static str },
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Gpt(#[from] GptError),
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    #[error(transparent)]
+    Fresh(#[from] FreshError),
+    #[error(transparent)]
+    Fat(#[from] FatError),
+    #[error("the image's /etc/shadow is not text")]
+    ShadowNotText,
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    #[error("finding a boot state file again: {0}")]
+    Locate(#[from] LocateError),
+    #[error("{path}: {source}")]
+    State { path: &'static str, source: StateError },
+    #[error("blocks {extent} of the {what} read back other bytes than were written")]
+    ReadBack { what: &'static str, extent: Extent },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl StepError {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::OtherRelease { .. } | Self::ShadowNotText | Self::Shadow(_) | Self::Head(_) => {
+                Exit::SourceFailed
+            }
+            Self::NoProgram { .. } => Exit::ToolFailed,
+            Self::Release(error) => error.exit(),
+            Self::Write(WriteError::Io(_) | WriteError::CommitNotRead { .. })
+            | Self::Io(_)
+            | Self::Locate(_)
+            | Self::State { .. }
+            | Self::ReadBack { .. } => Exit::IoBeforeCommit,
+            Self::Write(WriteError::Head(_)) => Exit::SourceFailed,
+            Self::Write(WriteError::Gpt(_) | WriteError::NotOneBlock { .. }) | Self::Gpt(_) => {
+                Exit::InternalError
+            }
+            Self::Host(error) => error.exit(),
+            Self::Payload(error) => error.exit(),
+            Self::Slot(error) => error.exit(),
+            Self::Fresh(error) => error.exit(),
+            Self::Fat(error) => error.exit(),
+            Self::Cancelled => Exit::Cancelled,
+        }
+    }
+}
