@@ -2,7 +2,7 @@
 
 use super::{Refusal, Selector};
 use crate::answers::OnExisting;
-use crate::facts::{DiskFacts, UNFINISHED_INSTALLATION};
+use crate::facts::DiskFacts;
 use crate::outcome::Exit;
 use crate::values::DeploymentId;
 
@@ -26,9 +26,7 @@ pub(super) fn permit(
     selector: &Selector,
     disk: &DiskFacts,
 ) -> Result<(), Refusal> {
-    // An installation that was cut off gave up what was there, by consent; the disk says nothing but
-    // that, and running the installer again is the way out.
-    if disk.content.is_empty() || disk.content == [UNFINISHED_INSTALLATION] {
+    if disk.content.is_empty() {
         return Ok(());
     }
     match on_existing {
