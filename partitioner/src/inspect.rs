@@ -7,6 +7,8 @@ mod gpt;
 mod mbr;
 mod signature;
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::block::window::Window;
@@ -47,6 +49,16 @@ pub enum GptState {
     BackupOnly,
     /// The backup copy is damaged, differs, or is not at the end of the disk.
     PrimaryOnly,
+}
+
+impl fmt::Display for GptState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole => "both copies whole",
+            Self::BackupOnly => "primary copy damaged",
+            Self::PrimaryOnly => "backup copy damaged",
+        })
+    }
 }
 
 /// One partition, as the table has it.

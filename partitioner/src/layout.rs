@@ -168,6 +168,12 @@ impl Layout {
         self.wants.iter().find(|want| want.role == role)
     }
 
+    /// Whether it can be planned by now. The tables of the others are fixed already, since what
+    /// reads disks needs them too.
+    pub const fn is_available(&self) -> bool {
+        matches!(self.name, LayoutName::Modern)
+    }
+
     /// The sum of the fixed sizes, without the rest.
     pub const fn fixed_mib(&self) -> u32 {
         let mut sum: u32 = 0;
