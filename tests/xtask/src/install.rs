@@ -12,8 +12,9 @@ use crate::qemu::{Disk, Firmware, MediumKind};
 
 /// The last line that the installer says, in every case.
 pub(crate) const DISK_STATE: &str = "DISK STATE: ";
-/// What the installer environment says after it.
-const EXIT: &str = "host-installer exit ";
+/// What the installer environment says first, and when the installer has ended.
+const BEGUN: &str = "xenhost: installer environment";
+const ENDED: &str = "xenhost: installer ended with exit ";
 const TARGET_GIB: u64 = 60;
 /// Firmware, GRUB, kernel and initramfs.
 const START_LIMIT: Duration = Duration::from_secs(240);
@@ -72,20 +73,24 @@ pub(crate) fn run(
     spec.medium = Some((medium.0.to_owned(), medium.1));
     let mut machine = lab.report.stage(&format!("{name}: start the installer"), |tick| {
         let mut machine = spec.start()?;
-        machine.serial.wait_for_any(&["xenhost: installer environment"], START_LIMIT, tick)?;
+        machine.serial.wait_for_any(&[BEGUN], START_LIMIT, tick)?;
         Ok(machine)
     })?;
     lab.report.stage(&format!("{name}: install"), |tick| {
-        machine.serial.wait_for_any(&[DISK_STATE], INSTALL_LIMIT, tick)?;
-        let state = rest_of_line(&mut machine.serial)?;
-        machine.serial.wait_for(EXIT, OFF_LIMIT)?;
+        machine.serial.wait_for_any(&[ENDED], INSTALL_LIMIT, tick)?;
         let code = rest_of_line(&mut machine.serial)?;
         let exit = code.trim().parse().unwrap_or(-1);
         if exit == 0 {
             machine.wait_off(OFF_LIMIT)?;
         }
-        Ok(Verdict { state, exit, text: machine.serial.text() })
+        let text = machine.serial.text();
+        Ok(Verdict { state: last_state(&text), exit, text })
     })
+}
+
+fn last_state(text: &str) -> String {
+    let line = text.lines().rev().find_map(|line| line.split_once(DISK_STATE));
+    line.map_or_else(|| "never told".to_owned(), |(_, state)| state.trim().to_owned())
 }
 
 fn rest_of_line(console: &mut crate::qemu::console::Console) -> Result<String> {

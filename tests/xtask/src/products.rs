@@ -32,7 +32,7 @@ pub(crate) struct Binaries {
 pub(crate) struct Products {
     pub(crate) binaries: Binaries,
     pub(crate) release: PathBuf,
-    /// Debian packages, as mmdebstrap fetched them.
+    /// Where image-builder keeps packages and unpacked trees.
     pub(crate) packages: PathBuf,
 }
 
@@ -69,8 +69,8 @@ pub(crate) fn build_binaries(folders: &Folders, report: &mut Report) -> Result<B
 
 pub(crate) fn build(folders: &Folders, report: &mut Report) -> Result<Products> {
     let binaries = build_binaries(folders, report)?;
-    let packages = folders.cache.join("packages");
-    std::fs::create_dir_all(&packages).at("making", &packages)?;
+    // The same folder that image-builder takes by itself, so that both share its packages.
+    let packages = folders.cache.clone();
     let builder = binaries.image_builder.as_path();
     let inputs = Inputs::default()
         .part("suite", SUITE.as_bytes())

@@ -57,7 +57,7 @@ fn archive_disk(lab: &Lab) -> Result<PathBuf> {
     let folder = lab.run.join("archive-debs");
     std::fs::create_dir_all(&folder).at("making", &folder)?;
     let mut index = String::new();
-    for deb in debs(&lab.products.packages)? {
+    for deb in debs(&lab.products.packages.join("debs"))? {
         let name = deb.file_name().unwrap_or_default().to_string_lossy().into_owned();
         std::fs::copy(&deb, folder.join(&name)).at("copying", &deb)?;
         let control = Call::new("dpkg-deb").arg("-f").arg(&deb).stdout()?;
