@@ -68,6 +68,8 @@ enum Command {
     },
     /// In dom0: end the trial of the running system after a good boot.
     Bless,
+    /// In dom0: write the boot menu of the running slot anew.
+    BootMenu,
     /// In dom0: show what is installed, and what the boot loader will start.
     Status {
         #[arg(long)]
@@ -180,6 +182,7 @@ fn perform(command: Command) -> Outcome {
             install::install(&source, &machine, confirm.as_deref(), json)
         }
         Command::Bless => dom0::bless(),
+        Command::BootMenu => dom0::boot_menu(),
         Command::Status { json } => dom0::status(json),
     }
 }

@@ -1,14 +1,16 @@
 //! The commands that run in an installed dom0.
 
 use std::fs;
+use std::path::Path;
 
 use installer_core::bootstate::{BootState, Trial};
 use installer_core::outcome::Exit;
 use installer_core::target::Inventory;
 use serde::Serialize;
 
-use super::{Ended, Outcome, print, show};
+use super::{Ended, Outcome, print, say, show};
 use crate::bless::{self, Limits, ThisHost};
+use crate::boot_menu;
 
 const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
@@ -22,6 +24,19 @@ pub(super) fn bless() -> Outcome {
     } else {
         Err(Ended::early(Exit::InternalError, &outcome))
     }
+}
+
+/// Called by package hooks, whose output people see: one line for each thing that can boot.
+pub(super) fn boot_menu() -> Outcome {
+    let menu = boot_menu::refresh(Path::new("/"))
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("boot menu: {e}")))?;
+    for entry in &menu.entries {
+        print(&format!("boot menu: {} with {}\n", entry.xen(), entry.kernel()));
+    }
+    if let Some(warning) = menu.warning {
+        say(&format!("warning: {warning}\n"));
+    }
+    Ok(())
 }
 
 /// What `status` tells.
