@@ -51,7 +51,8 @@ pub fn make(
         .arg("-d")
         .arg(root)
         .arg(out)
-        .arg((size / 1024).to_string())
+        // With a unit: behind -b a bare number counts blocks.
+        .arg(format!("{}k", size / 1024))
         .env("MKE2FS_CONFIG", "/nonexistent")
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .env("E2FSPROGS_FAKE_TIME", epoch.to_string())
