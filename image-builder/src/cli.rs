@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use image_builder::error::{Error, Result};
-use image_builder::release;
 use image_builder::rootfs::{self, packages::Profile};
+use image_builder::{iso, release};
 
 use crate::show::Show;
 
@@ -27,6 +27,19 @@ enum Command {
         rootfs: PathBuf,
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+    /// Make the installation medium from a release.
+    Iso {
+        #[arg(long, value_name = "DIR")]
+        release: PathBuf,
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Embed these answers: the medium then installs without a question.
+        #[arg(long, value_name = "FILE")]
+        answers: Option<PathBuf>,
+        /// A further kernel argument of every menu entry.
+        #[arg(long, value_name = "ARG")]
+        append: Vec<String>,
     },
 }
 
@@ -57,6 +70,9 @@ pub(crate) fn run(args: Args, show: &Show) -> Result<()> {
     match args.command {
         Command::Rootfs(args) => run_rootfs(args, show),
         Command::Release { rootfs, out } => release::build(&rootfs, &out, show).map(drop),
+        Command::Iso { release, out, answers, append } => {
+            iso::build(&iso::Options { release, out, answers, append, epoch: epoch()? }, show)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod exec;
 pub mod grub;
 pub mod image;
 pub mod installer_env;
+pub mod iso;
 pub mod progress;
 pub mod release;
 pub mod rootfs;

@@ -81,6 +81,8 @@ pub fn build(rootfs: &Path, out: &Path, progress: &dyn Progress) -> Result<Manif
     };
     let text = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
     write(out, MANIFEST, (text + "\n").as_bytes())?;
+    // The medium made from it takes its times from here.
+    tree::clamp_times(out, record.epoch)?;
     Ok(manifest)
 }
 

@@ -22,20 +22,27 @@ pub struct Node {
 pub fn walk(root: &Path) -> Result<Vec<Node>> {
     let meta = root.symlink_metadata().map_err(Error::io(root))?;
     let mut nodes = vec![Node { path: PathBuf::new(), meta }];
-    add_children(root, Path::new(""), &mut nodes)?;
+    if nodes[0].meta.is_dir() {
+        add_children(root, Path::new(""), &mut nodes)?;
+    }
     Ok(nodes)
 }
 
+/// The path of a node; joining an empty path would add a slash, which files do not bear.
+fn full(root: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { root.to_owned() } else { root.join(below) }
+}
+
 fn add_children(root: &Path, below: &Path, nodes: &mut Vec<Node>) -> Result<()> {
-    let dir = root.join(below);
+    let dir = full(root, below);
     let entries = std::fs::read_dir(&dir).map_err(Error::io(&dir))?;
     let names: std::io::Result<Vec<_>> = entries.map(|e| e.map(|e| e.file_name())).collect();
     let mut names = names.map_err(Error::io(&dir))?;
     names.sort();
     for name in names {
         let path = below.join(name);
-        let full = root.join(&path);
-        let meta = full.symlink_metadata().map_err(Error::io(&full))?;
+        let child = root.join(&path);
+        let meta = child.symlink_metadata().map_err(Error::io(&child))?;
         let is_dir = meta.is_dir();
         nodes.push(Node { path: path.clone(), meta });
         if is_dir {
@@ -52,7 +59,7 @@ pub fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
         if node.meta.mtime() < epoch {
             continue;
         }
-        let path = root.join(&node.path);
+        let path = full(root, &node.path);
         let stamp = Timespec { tv_sec: epoch, tv_nsec: 0 };
         let times = Timestamps { last_access: stamp, last_modification: stamp };
         rustix::fs::utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW)
@@ -66,7 +73,7 @@ pub fn digest(root: &Path) -> Result<[u8; 32]> {
     let mut hash = Sha256::new();
     for node in walk(root)? {
         let meta = &node.meta;
-        let path = root.join(&node.path);
+        let path = full(root, &node.path);
         hash.update(node.path.as_os_str().as_bytes());
         hash.update([0]);
         for number in [u64::from(meta.mode()), u64::from(meta.uid()), u64::from(meta.gid())] {
@@ -162,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("f");
         std::fs::write(&file, "").unwrap();
-        clamp_times(dir.path(), 1_000).unwrap();
+        clamp_times(&file, 1_000).unwrap();
         clamp_times(dir.path(), 2_000).unwrap();
         assert_eq!(file.metadata().unwrap().mtime(), 1_000);
     }
