@@ -146,7 +146,12 @@ fn read_table(
         };
     }
     match gpt {
-        Ok((disk_guid, state, partitions)) => Ok((Table::Gpt { disk_guid, state }, partitions)),
+        Ok(gpt) => {
+            let broken = gpt.broken.iter();
+            content
+                .extend(broken.map(|number| format!("partition {number}: ends before it starts")));
+            Ok((Table::Gpt { disk_guid: gpt.disk_guid, state: gpt.state }, gpt.partitions))
+        }
         Err(why) => {
             content.push(format!("damaged GPT: {why}"));
             Ok((Table::GptDamaged { why }, Vec::new()))
@@ -179,4 +184,115 @@ fn le32(bytes: &[u8], at: usize) -> u32 {
 
 fn le64(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |all| u64::from_le_bytes(*all))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::block::memory::MemDisk;
+    use crate::gpt::encode;
+    use crate::head::armed_lba0;
+    use crate::ids::Ids;
+    use crate::layout::Firmware;
+    use crate::table::{Geometry, TablePlan, TableRequest, plan_table};
+    use crate::units::{BlockSize, Bytes};
+
+    fn plan(block_size: BlockSize) -> TablePlan {
+        let geometry = Geometry::of_size(Bytes::gib(60), block_size);
+        let request = TableRequest::new(Firmware::Uefi);
+        plan_table(geometry, &request, &mut Ids::from_seed([0; 32])).unwrap()
+    }
+
+    /// The table on a disk, however wrong the plan may be.
+    fn written(plan: &TablePlan) -> MemDisk {
+        let (block_size, blocks) = (plan.geometry.block_size, plan.geometry.blocks);
+        let mut disk = MemDisk::new("m", block_size, blocks);
+        let gpt = encode(plan).unwrap();
+        let mut lba0 =
+            armed_lba0(&[], Lba::new(0), Geometry { block_size: BlockSize::B4096, blocks })
+                .unwrap();
+        lba0.truncate(usize::try_from(block_size.bytes()).unwrap());
+        disk.write(Lba::new(0), &lba0).unwrap();
+        disk.write(gpt.primary_header_at, &gpt.primary_header).unwrap();
+        disk.write(gpt.primary_array_at.first(), &gpt.primary_array).unwrap();
+        disk.write(gpt.backup_header_at, &gpt.backup_header).unwrap();
+        disk.write(gpt.backup_array_at.first(), &gpt.backup_array).unwrap();
+        disk
+    }
+
+    #[test]
+    fn partitions_that_cannot_be_are_told() {
+        let mut broken = plan(BlockSize::B512);
+        let far = Extent::with_len(Lba::new(1 << 40), 8).unwrap();
+        broken.partitions[0].extent = far;
+        let found = inspect(&mut written(&broken)).unwrap();
+        assert!(
+            found.content.contains(&"partition 5: reaches past the end of the disk".to_owned()),
+            "{:?}",
+            found.content
+        );
+    }
+
+    #[test]
+    fn a_table_that_lost_its_first_sector_is_not_a_blank_disk() {
+        let mut disk = written(&plan(BlockSize::B512));
+        disk.write(Lba::new(0), &[0; 512]).unwrap();
+        let found = inspect(&mut disk).unwrap();
+        assert_eq!(found.table, Table::None);
+        assert_eq!(found.content, ["GPT without a protective MBR"]);
+    }
+
+    #[test]
+    fn a_chain_of_logical_partitions_that_leads_in_a_circle_ends() {
+        let mut disk = MemDisk::new("m", BlockSize::B512, 10_000);
+        let mut sector = [0; 512];
+        sector[510..].copy_from_slice(&[0x55, 0xAA]);
+        sector[0x1BE..0x1CE].copy_from_slice(&[0, 0, 0, 0, 0x83, 0, 0, 0, 63, 0, 0, 0, 9, 0, 0, 0]);
+        let mut record = sector;
+        record[0x1CE..0x1DE].copy_from_slice(&[0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0]);
+        disk.write(Lba::new(100), &record).unwrap();
+        sector[0x1CE..0x1DE].copy_from_slice(&[0, 0, 0, 0, 5, 0, 0, 0, 100, 0, 0, 0, 9, 0, 0, 0]);
+        disk.write(Lba::new(0), &sector).unwrap();
+        assert_eq!(inspect(&mut disk).unwrap().partitions.len(), 129);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever lies in the sectors that are looked at, the reader ends and says something.
+        #[test]
+        fn garbage_is_no_reason_to_panic(
+            sectors in vec((0_u64..140, vec(any::<u8>(), 512)), 0..8),
+            flips in vec((0_usize..(34 * 512), any::<u8>()), 0..6),
+        ) {
+            let mut disk = written(&plan(BlockSize::B512));
+            let mut head = vec![0; 34 * 512];
+            disk.read(Lba::new(0), &mut head).unwrap();
+            for (at, byte) in flips {
+                head[at] = byte;
+            }
+            disk.write(Lba::new(0), &head).unwrap();
+            for (lba, sector) in sectors {
+                disk.write(Lba::new(lba), &sector).unwrap();
+            }
+            inspect(&mut disk).unwrap();
+        }
+
+        /// Tables with good checksums and impossible extents are read as they are.
+        #[test]
+        fn impossible_extents_are_no_reason_to_panic(
+            first: u64,
+            blocks in 1_u64..u64::MAX,
+            large: bool,
+        ) {
+            let mut broken = plan(if large { BlockSize::B4096 } else { BlockSize::B512 });
+            let extent = Extent::with_len(Lba::new(first), blocks);
+            broken.partitions[0].extent = extent.unwrap_or(Extent::from(Lba::new(first)..));
+            let found = inspect(&mut written(&broken)).unwrap();
+            prop_assert_eq!(found.partitions.len(), 6);
+        }
+    }
 }

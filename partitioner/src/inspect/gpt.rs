@@ -14,9 +14,16 @@ use crate::units::{Extent, Lba};
 /// More entries than any tool makes.
 const ENTRIES_MAX: u32 = 1024;
 
-type Gpt = (Guid, GptState, Vec<Found>);
+#[derive(Debug)]
+pub(super) struct Gpt {
+    pub(super) disk_guid: Guid,
+    pub(super) state: GptState,
+    pub(super) partitions: Vec<Found>,
+    /// Numbers of entries that end before they start.
+    pub(super) broken: Vec<u32>,
+}
 
-/// Disk GUID, state and partitions, or why there is no GPT.
+/// The GPT, or why there is none.
 pub(super) fn read(disk: &mut dyn BlockIo) -> Result<Result<Gpt, String>, IoError> {
     let last = disk.blocks().saturating_sub(1);
     let primary = copy_at(disk, 1)?;
@@ -42,18 +49,26 @@ impl Copy {
     }
 
     fn describe(&self, state: GptState) -> Gpt {
-        let used = (1..).zip(&self.entries).filter(|(_, entry)| entry.is_used());
-        let found = used.filter_map(|(number, entry)| {
-            Some(Found {
-                number,
-                extent: Extent::new(Lba::new(entry.starting_lba), Lba::new(entry.ending_lba))?,
-                kind: Guid::from_gpt_bytes(entry.partition_type_guid).to_string(),
-                name: Some(entry.partition_name.as_str().to_owned()),
-                guid: Some(Guid::from_gpt_bytes(entry.unique_partition_guid)),
-                content: None,
-            })
-        });
-        (Guid::from_gpt_bytes(self.header.disk_guid), state, found.collect())
+        let (mut partitions, mut broken) = (Vec::new(), Vec::new());
+        for (number, entry) in (1..).zip(&self.entries).filter(|(_, entry)| entry.is_used()) {
+            match Extent::new(Lba::new(entry.starting_lba), Lba::new(entry.ending_lba)) {
+                Some(extent) => partitions.push(found(number, extent, entry)),
+                None => broken.push(number),
+            }
+        }
+        let disk_guid = Guid::from_gpt_bytes(self.header.disk_guid);
+        Gpt { disk_guid, state, partitions, broken }
+    }
+}
+
+fn found(number: u32, extent: Extent, entry: &GPTPartitionEntry) -> Found {
+    Found {
+        number,
+        extent,
+        kind: Guid::from_gpt_bytes(entry.partition_type_guid).to_string(),
+        name: Some(entry.partition_name.as_str().to_owned()),
+        guid: Some(Guid::from_gpt_bytes(entry.unique_partition_guid)),
+        content: None,
     }
 }
 
