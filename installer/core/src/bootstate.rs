@@ -182,7 +182,8 @@ pub fn decode_tries(bytes: &[u8]) -> Result<u8, StateError> {
 pub fn reason_block(reason: &str) -> [u8; BLOCK_BYTES] {
     let mut block = [b'\n'; BLOCK_BYTES];
     // One byte stays free for the newline that ends the text.
-    let end = reason.floor_char_boundary(LIVE_BYTES.saturating_sub(1).min(reason.len()));
+    let most = LIVE_BYTES.saturating_sub(1).min(reason.len());
+    let end = (0..=most).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
     for (to, from) in block.iter_mut().zip(reason.as_bytes().iter().take(end)) {
         *to = *from;
     }
@@ -216,11 +217,11 @@ fn variables(bytes: &[u8]) -> Result<BTreeMap<String, String>, StateError> {
     let body = live.strip_prefix(MAGIC.as_bytes()).ok_or(StateError::NoSignature)?;
     let mut vars = BTreeMap::new();
     for line in body.split(|b| *b == b'\n') {
-        let line = String::from_utf8_lossy(line);
-        if line.starts_with('#') {
+        let text = String::from_utf8_lossy(line);
+        if text.starts_with('#') {
             continue;
         }
-        if let Some((name, value)) = line.split_once('=')
+        if let Some((name, value)) = text.split_once('=')
             && vars.insert(name.to_owned(), value.to_owned()).is_some()
         {
             return Err(StateError::Twice { name: name.to_owned() });

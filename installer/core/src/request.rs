@@ -102,7 +102,8 @@ fn interface(mac: Mac, facts: &HostFacts) -> Result<(), Refusal> {
             None => "link unknown",
         };
         let driver = nic.driver.as_deref().unwrap_or("driver unknown");
-        message.push_str(&format!("\n    {:<10} {}  {driver}, {link}", nic.name, nic.mac));
+        let row = format!("\n    {:<10} {}  {driver}, {link}", nic.name, nic.mac);
+        message.push_str(&row);
     }
     Err(Refusal::new(Exit::Unsuitable, message))
 }

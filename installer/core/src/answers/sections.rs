@@ -23,40 +23,36 @@ pub(super) fn answers(root: &Node, problems: &mut Problems) -> Option<RawAnswers
     let mut top = Section::open(root, "", problems)?;
     schema(&mut top, problems)?;
     mode(&mut top, problems);
-    let deployment_id = top
-        .optional("deployment_id")
-        .map(|node| value(node, "deployment_id", problems, DeploymentId::parse));
+    let deployment_id = or_default(top.optional("deployment_id"), |node| {
+        value(node, "deployment_id", problems, DeploymentId::parse).map(Some)
+    });
     let disks = top.required("disks", problems).and_then(|node| disks(node, problems));
     let layout =
         top.required("layout", problems).and_then(|node| layout(node, disks.as_ref(), problems));
-    let on_existing = top.optional("on_existing").map(|node| on_existing(node, problems));
+    let on_existing = or_default(top.optional("on_existing"), |node| on_existing(node, problems));
     let network = top.required("network", problems).and_then(|node| network(node, problems));
     let system = top.required("system", problems).and_then(|node| system(node, problems));
     let access = top.required("access", problems).and_then(|node| access(node, problems));
-    let finish = top.optional("finish").map(|node| finish(node, problems));
+    let finish = or_default(top.optional("finish"), |node| finish(node, problems));
     top.finish(problems);
     let LayoutAnswers { target, name, boot_size } = layout?;
     Some(RawAnswers {
-        deployment_id: kept(deployment_id)?,
+        deployment_id: deployment_id?,
         disks: disks?,
         target,
         layout: name,
         boot_size,
-        on_existing: kept(on_existing)?.unwrap_or_default(),
+        on_existing: on_existing?,
         management: network?,
         system: system?,
         access: access?,
-        finish: kept(finish)?.unwrap_or_default(),
+        finish: finish?,
     })
 }
 
-/// An absent answer is fine, a bad one is not: `None` only for the latter.
-fn kept<T>(answer: Option<Option<T>>) -> Option<Option<T>> {
-    match answer {
-        None => Some(None),
-        Some(None) => None,
-        Some(Some(value)) => Some(Some(value)),
-    }
+/// An absent answer takes its default; a bad one is none.
+fn or_default<T: Default>(node: Option<&Node>, read: impl FnOnce(&Node) -> Option<T>) -> Option<T> {
+    node.map_or_else(|| Some(T::default()), read)
 }
 
 /// The schema comes first: with another one, nothing else in the file can be judged.
@@ -167,7 +163,7 @@ fn layout(
         uses_every_disk(node, target, disks, problems);
         Some(target.to_owned())
     });
-    let name = section.optional("name").map(|node| {
+    let name = or_default(section.optional("name"), |node| {
         let choices = [
             ("auto", LayoutChoice::Auto),
             ("modern", LayoutChoice::Modern),
@@ -175,15 +171,11 @@ fn layout(
         ];
         choice(node, "layout.name", problems, &choices)
     });
-    let boot_size = section
-        .optional("boot_size")
-        .map(|node| value(node, "layout.boot_size", problems, boot_size));
+    let boot_size = or_default(section.optional("boot_size"), |node| {
+        value(node, "layout.boot_size", problems, boot_size).map(Some)
+    });
     section.finish(problems);
-    Some(LayoutAnswers {
-        target: target?,
-        name: kept(name)?.unwrap_or_default(),
-        boot_size: kept(boot_size)?,
-    })
+    Some(LayoutAnswers { target: target?, name: name?, boot_size: boot_size? })
 }
 
 /// The target is one of the disks, and a disk that nobody uses is a mistake.
@@ -263,27 +255,23 @@ fn system(node: &Node, problems: &mut Problems) -> Option<System> {
     let hostname = section
         .required("hostname", problems)
         .and_then(|node| value(node, "system.hostname", problems, Hostname::parse));
-    let timezone = section
-        .optional("timezone")
-        .map(|node| value(node, "system.timezone", problems, Timezone::parse));
-    let keymap = section
-        .optional("keymap")
-        .map(|node| value(node, "system.keymap", problems, Keymap::parse));
+    let timezone = or_default(section.optional("timezone"), |node| {
+        value(node, "system.timezone", problems, Timezone::parse)
+    });
+    let keymap = or_default(section.optional("keymap"), |node| {
+        value(node, "system.keymap", problems, Keymap::parse)
+    });
     section.finish(problems);
-    Some(System {
-        hostname: hostname?,
-        timezone: kept(timezone)?.unwrap_or_default(),
-        keymap: kept(keymap)?.unwrap_or_default(),
-    })
+    Some(System { hostname: hostname?, timezone: timezone?, keymap: keymap? })
 }
 
 fn access(node: &Node, problems: &mut Problems) -> Option<Access> {
     let mut section = Section::open(node, "access", problems)?;
     let root_password =
         section.required("root_password", problems).and_then(|node| password(node, problems));
-    let ssh_keys = section.optional("ssh_keys").map(|node| ssh_keys(node, problems));
+    let ssh_keys = or_default(section.optional("ssh_keys"), |node| ssh_keys(node, problems));
     section.finish(problems);
-    Some(Access { root_password: root_password?, ssh_keys: kept(ssh_keys)?.unwrap_or_default() })
+    Some(Access { root_password: root_password?, ssh_keys: ssh_keys? })
 }
 
 fn password(node: &Node, problems: &mut Problems) -> Option<PasswordHash> {

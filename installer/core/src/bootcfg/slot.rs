@@ -44,15 +44,15 @@ fn consoles(cfg: &mut String, conf: &BootConf) {
         ("com2", "com2=115200,8n1 console=com2", "console=hvc0"),
         ("vga", "console=vga", "console=tty0"),
     ];
+    put(cfg, "");
     let mut word = "if";
     for (name, xen, kernel) in variants {
-        let test = format!("\n{word} [ \"$xenhost_console\" = \"{name}\" ]; then");
-        let set = format!("  set xenhost_xen='{xen}'\n  set xenhost_kernel='{kernel}'");
-        cfg.push_str(&format!("{test}\n{set}"));
+        put(cfg, &format!("{word} [ \"$xenhost_console\" = \"{name}\" ]; then"));
+        put(cfg, &format!("  set xenhost_xen='{xen}'\n  set xenhost_kernel='{kernel}'"));
         word = "elif";
     }
     let (xen, kernel) = (conf.xen_console.join(" "), conf.kernel_console.join(" "));
-    put(cfg, &format!("\nelse\n  set xenhost_xen='{xen}'\n  set xenhost_kernel='{kernel}'\nfi"));
+    put(cfg, &format!("else\n  set xenhost_xen='{xen}'\n  set xenhost_kernel='{kernel}'\nfi"));
 }
 
 /// One function per entry. It looks for its files first: GRUB would start a kernel without its
@@ -91,7 +91,13 @@ function xenhost_start_{number} {{
 
 /// Each argument in quotes of its own, with a space before it.
 fn quoted(args: &[String]) -> String {
-    args.iter().map(|arg| format!(" '{arg}'")).collect()
+    let mut text = String::new();
+    for arg in args {
+        text.push_str(" '");
+        text.push_str(arg);
+        text.push('\'');
+    }
+    text
 }
 
 fn base(path: &str) -> &str {

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::Plan;
 use super::lines::{partitions, steps};
 use crate::request::InstallRequest;
+use crate::values::SshKey;
 
 /// SHA-256 over the canonical form, in lower-case hexadecimal.
 ///
@@ -40,7 +41,7 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
             "timezone": request.system.timezone,
             "keymap": request.system.keymap,
             "root_password": sha256(request.access.root_password.expose()),
-            "ssh_keys": request.access.ssh_keys.iter().map(|key| key.as_str()).collect::<Vec<_>>(),
+            "ssh_keys": request.access.ssh_keys.iter().map(SshKey::as_str).collect::<Vec<_>>(),
             "finish": request.finish,
         },
     });
@@ -48,5 +49,7 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let pairs: Vec<String> =
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }

@@ -119,7 +119,7 @@ fn places(plan: &Plan) -> Vec<Finding> {
 
 fn identifiers(plan: &Plan) -> Vec<Finding> {
     let ids = &plan.ids;
-    let mut all = vec![ids.root_a, ids.root_b, ids.logs, ids.swap];
+    let mut all = [ids.root_a, ids.root_b, ids.logs, ids.swap];
     all.sort_unstable();
     all.windows(2)
         .filter(|pair| pair.first() == pair.last())

@@ -54,12 +54,7 @@ pub(super) fn steps(plan: &Plan) -> Value {
 
 /// A disk in one line.
 pub(super) fn disk(disk: &DiskFacts) -> String {
-    let mut line = format!("{} {} {}", disk.path, disk.size, disk.transport);
-    if let Some(model) = &disk.model {
-        line.push_str(&format!(" {model}"));
-    }
-    if let Some(serial) = &disk.serial {
-        line.push_str(&format!(" serial {serial}"));
-    }
-    line
+    let model = disk.model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
+    let serial = disk.serial.as_ref().map(|id| format!(" serial {id}")).unwrap_or_default();
+    format!("{} {} {}{model}{serial}", disk.path, disk.size, disk.transport)
 }

@@ -1,5 +1,7 @@
 //! Every file of the target that depends on the host.
 
+use std::fmt::Write as _;
+
 use partitioner::ids::Guid;
 
 use super::network::network;
@@ -43,7 +45,9 @@ fn names(hostname: &Hostname) -> Vec<TargetFile> {
 /// Logs are there before tmpfiles makes the directories below `/var/log` that services need.
 fn fstab(plan: &Plan) -> String {
     let mut fstab = String::from("# file system, mount point, type, options, dump, check\n");
-    let mut line = |id: Guid, rest: &str| fstab.push_str(&format!("UUID={id} {rest}\n"));
+    let mut line = |id: Guid, rest: &str| {
+        writeln!(fstab, "UUID={id} {rest}").expect("a String takes all that is written to it");
+    };
     line(plan.ids.root_a, "/ ext4 errors=remount-ro,x-systemd.growfs 0 1");
     line(
         plan.ids.logs,
@@ -83,7 +87,11 @@ fn authorized(keys: &[SshKey]) -> Vec<TargetFile> {
     if keys.is_empty() {
         return Vec::new();
     }
-    let text: String = keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
+    let mut text = String::new();
+    for key in keys {
+        text.push_str(key.as_str());
+        text.push('\n');
+    }
     vec![
         TargetFile::root("root/.ssh", 0o700, Body::Directory),
         TargetFile::file("root/.ssh/authorized_keys", 0o600, text),

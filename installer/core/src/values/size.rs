@@ -49,6 +49,9 @@ pub enum SizeRule {
     Within(Bytes, Bytes),
 }
 
+/// Makes a rule of the size behind a sign.
+type Make = fn(Bytes) -> SizeRule;
+
 impl SizeRule {
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let text = text.trim();
@@ -60,7 +63,7 @@ impl SizeRule {
             return Ok(Self::Within(low, high));
         }
         // The longer sign first, since `>` begins `>=` too.
-        let signs: [(&str, fn(Bytes) -> Self); 5] = [
+        let signs: [(&str, Make); 5] = [
             (">=", Self::AtLeast),
             ("<=", Self::AtMost),
             ("==", Self::Exactly),
