@@ -1,9 +1,13 @@
-//! The boot loader's scripts, run by the boot loader: GRUB in SeaBIOS, from a disk with the real
+//! The boot loader's scripts, run by the boot loader: GRUB in `SeaBIOS`, from a disk with the real
 //! partition table. What would be Xen is a script that says which slot it is and stops.
 //!
 //! Needs qemu-system-x86_64, grub-mkimage with its BIOS modules, grub-script-check, mkfs.vfat,
 //! mtools and mke2fs: `cargo xtask setup` installs them.
 #![expect(clippy::disallowed_methods, reason = "this test runs GRUB and QEMU on a scratch disk")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop wherever something is not as it should be"
+)]
 #![expect(clippy::arithmetic_side_effects, reason = "offsets of a disk that the test laid out")]
 
 use std::path::Path;
