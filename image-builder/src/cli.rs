@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use image_builder::error::{Error, Result};
 use image_builder::rootfs::{self, packages::Profile};
-use image_builder::{iso, release};
+use image_builder::{disk, inspect, iso, release};
+use installer_core::values;
+use partitioner::units::Bytes;
 
 use crate::show::Show;
 
@@ -41,6 +43,60 @@ enum Command {
         #[arg(long, value_name = "ARG")]
         append: Vec<String>,
     },
+    /// Install on a new disk image, without a machine: no root, no mounts.
+    Disk(DiskArgs),
+    /// Show what a release or an installation medium holds, and check a release's files.
+    Inspect {
+        #[arg(value_name = "RELEASE|ISO")]
+        path: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct DiskArgs {
+    #[arg(long, value_name = "FILE")]
+    answers: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    release: PathBuf,
+    /// The image; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[arg(long, default_value = "60GiB", value_parser = size)]
+    size: Bytes,
+    /// Serial number of the disk; default: the one the answers ask for.
+    #[arg(long)]
+    serial: Option<String>,
+    /// Memory of the machine that the disk is for; decides how much dom0 gets.
+    #[arg(long, default_value = "4GiB", value_parser = size)]
+    memory: Bytes,
+    /// Processors of that machine.
+    #[arg(long, default_value_t = 16)]
+    cpus: u32,
+    #[arg(long, value_enum, default_value_t = Firmware::Uefi)]
+    firmware: Firmware,
+    /// Blocks of the disk, in bytes.
+    #[arg(long, value_enum, default_value_t = SectorSize::B512)]
+    sector_size: SectorSize,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Firmware {
+    Bios,
+    Uefi,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum SectorSize {
+    #[value(name = "512")]
+    B512,
+    #[value(name = "4096")]
+    B4096,
+}
+
+fn size(text: &str) -> std::result::Result<Bytes, String> {
+    values::parse_size(text).map_err(|e| e.what)
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,6 +129,19 @@ pub(crate) fn run(args: Args, show: &Show) -> Result<()> {
         Command::Iso { release, out, answers, append } => {
             iso::build(&iso::Options { release, out, answers, append, epoch: epoch()? }, show)
         }
+        Command::Disk(args) => run_disk(args),
+        Command::Inspect { path, json } => {
+            let found = inspect::inspect(&path)?;
+            if json {
+                println!("{:#}", found.to_json());
+            } else {
+                print!("{}", found.to_text());
+            }
+            match found.damaged.first() {
+                Some(file) => Err(Error::Damaged { file: file.clone() }),
+                None => Ok(()),
+            }
+        }
     }
 }
 
@@ -89,6 +158,23 @@ fn run_rootfs(args: RootfsArgs, show: &Show) -> Result<()> {
     };
     rootfs::build(&options, show)?;
     Ok(())
+}
+
+fn run_disk(args: DiskArgs) -> Result<()> {
+    disk::build(&disk::Options {
+        answers: args.answers,
+        release: args.release,
+        out: args.out,
+        size: args.size,
+        serial: args.serial,
+        memory: args.memory,
+        cpus: args.cpus,
+        firmware: match args.firmware {
+            Firmware::Bios => "bios",
+            Firmware::Uefi => "uefi",
+        },
+        sectors_4k: args.sector_size == SectorSize::B4096,
+    })
 }
 
 fn default_cache() -> Result<PathBuf> {

@@ -34,12 +34,15 @@ pub enum Error {
     NotA { path: PathBuf, expected: &'static str, reason: String },
     #[error("{what} takes {have} bytes, at most {limit} allowed")]
     TooLarge { what: &'static str, have: u64, limit: u64 },
+    #[error("{file} is not what the manifest says")]
+    Damaged { file: String },
     #[error("{text}")]
     Answers { text: String },
     #[error("SOURCE_DATE_EPOCH `{value}` is not a number of seconds")]
     BadEpoch { value: String },
-    #[error("the installer ended with exit code {code}")]
-    Installer { code: i32 },
+    /// The installer has told why, and what state the disk is in.
+    #[error("the installer ended with exit code {}", exit.code())]
+    Installer { exit: Exit },
 }
 
 impl Error {
@@ -51,8 +54,10 @@ impl Error {
 
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Io { .. } | Self::Installer { .. } => Exit::InternalError,
+            Self::Installer { exit } => *exit,
+            Self::Io { .. } => Exit::InternalError,
             Self::Exec(_) => Exit::ToolFailed,
+            Self::Damaged { .. } => Exit::HashMismatch,
             Self::PackageMissing { .. } | Self::ArchiveUnreachable { .. } => Exit::SourceFailed,
             Self::NoSpace { .. } | Self::NeedsRoot | Self::TooLarge { .. } => Exit::Unsuitable,
             Self::NoArchive
@@ -82,6 +87,7 @@ impl Error {
             | Self::BadSuite { .. }
             | Self::NotA { .. }
             | Self::TooLarge { .. }
+            | Self::Damaged { .. }
             | Self::Answers { .. }
             | Self::BadEpoch { .. }
             | Self::Installer { .. } => None,

@@ -1,6 +1,7 @@
 //! The dom0 image: a directory as a raw ext4 file system, the same bytes for the same content.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -57,7 +58,29 @@ pub fn make(
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .env("E2FSPROGS_FAKE_TIME", epoch.to_string())
         .watch(progress)?;
+    check_length(out, size)?;
     Ok(size)
+}
+
+/// What mke2fs understood must be what was meant: a file system that claims more than its file
+/// mounts, and fails later.
+fn check_length(image: &Path, size: u64) -> Result<()> {
+    /// The super block begins at byte 1024, its count of blocks 4 bytes further.
+    const BLOCKS_AT: u64 = 1024 + 4;
+    let mut file = std::fs::File::open(image).map_err(Error::io(image))?;
+    let mut blocks = [0; 4];
+    file.seek(SeekFrom::Start(BLOCKS_AT)).map_err(Error::io(image))?;
+    file.read_exact(&mut blocks).map_err(Error::io(image))?;
+    let claimed = u64::from(u32::from_le_bytes(blocks)) * BLOCK;
+    let length = file.metadata().map_err(Error::io(image))?.len();
+    if claimed != size || length != size {
+        return Err(Error::NotA {
+            path: image.to_owned(),
+            expected: "the file system that was asked for",
+            reason: format!("{size} bytes asked, {claimed} claimed, {length} in the file"),
+        });
+    }
+    Ok(())
 }
 
 /// What the files take, tables and journal, and the room.

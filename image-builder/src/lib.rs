@@ -10,10 +10,12 @@
 )]
 
 pub mod chunks;
+pub mod disk;
 pub mod error;
 pub mod exec;
 pub mod grub;
 pub mod image;
+pub mod inspect;
 pub mod installer_env;
 pub mod iso;
 pub mod progress;

@@ -7,6 +7,7 @@ mod show;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use image_builder::error::Error;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();
@@ -18,6 +19,10 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             show.finish();
+            // The state of the disk, which the installer tells, stays the last line.
+            if matches!(error, Error::Installer { .. }) {
+                return ExitCode::from(error.exit().code());
+            }
             eprintln!("image-builder: {error}");
             if let Some(hint) = error.hint() {
                 eprintln!("    hint: {hint}");

@@ -180,7 +180,11 @@ fn read_in_release(
 ) -> Result<(Vec<Source>, Vec<Vec<u8>>)> {
     let (mut kept, mut texts) = (Vec::new(), Vec::new());
     for source in sources {
-        match fetch(&source.in_release_url()) {
+        let read = match source.folder() {
+            Some(folder) => local_in_release(folder, &source.suite),
+            None => fetch(&source.in_release_url()),
+        };
+        match read {
             Ok(text) => {
                 kept.push(source);
                 texts.push(text);
@@ -190,6 +194,17 @@ fn read_in_release(
         }
     }
     Ok((kept, texts))
+}
+
+/// An archive on this machine may do without the signed form.
+fn local_in_release(folder: &str, suite: &str) -> Result<Vec<u8>> {
+    let dist = Path::new(folder).join("dists").join(suite);
+    let signed = dist.join("InRelease");
+    let path = if signed.is_file() { signed } else { dist.join("Release") };
+    std::fs::read(&path).map_err(|e| Error::ArchiveUnreachable {
+        url: path.display().to_string(),
+        reason: e.to_string(),
+    })
 }
 
 /// With apt's own fetcher, so that its proxies and methods count.

@@ -30,6 +30,8 @@ pub struct Entry {
     pub suites: Vec<String>,
     pub components: Vec<String>,
     pub signed_by: Option<String>,
+    /// The operator vouches for an archive that nobody signed.
+    pub trusted: bool,
 }
 
 /// One archive of one suite, as the image uses it.
@@ -39,14 +41,25 @@ pub struct Source {
     pub suite: String,
     pub components: Vec<String>,
     pub signed_by: Option<String>,
+    /// The operator vouches for an archive that nobody signed.
+    pub trusted: bool,
 }
 
 impl Source {
     /// In apt's one-line format.
     pub fn line(&self) -> String {
-        let signed = self.signed_by.as_ref().map(|k| format!("[signed-by={k}] "));
-        let components = self.components.join(" ");
-        format!("deb {}{} {} {components}", signed.unwrap_or_default(), self.uri, self.suite)
+        let signed = self.signed_by.as_ref().map(|k| format!("signed-by={k}"));
+        let trusted = self.trusted.then(|| "trusted=yes".to_owned());
+        let options: Vec<String> = signed.into_iter().chain(trusted).collect();
+        let options =
+            if options.is_empty() { String::new() } else { format!("[{}] ", options.join(" ")) };
+        format!("deb {options}{} {} {}", self.uri, self.suite, self.components.join(" "))
+    }
+
+    /// The folder of an archive on this machine.
+    pub fn folder(&self) -> Option<&str> {
+        let path = self.uri.strip_prefix("file:")?;
+        Some(path.strip_prefix("//").unwrap_or(path))
     }
 
     pub fn in_release_url(&self) -> String {
@@ -73,6 +86,7 @@ fn parse_line(line: &str) -> Option<Entry> {
         suites: vec![words.next()?],
         components: words.collect(),
         signed_by: signed_by.map(str::to_owned),
+        trusted: options.split_whitespace().any(|o| o == "trusted=yes"),
     })
 }
 
@@ -98,6 +112,7 @@ fn parse_stanza(lines: &[&str]) -> Option<Entry> {
         suites: words("Suites")?,
         components: words("Components").unwrap_or_default(),
         signed_by: signed_by.map(|v| v.trim().to_owned()),
+        trusted: field(lines, "Trusted").is_some_and(|v| v.trim() == "yes"),
     })
 }
 
@@ -167,6 +182,7 @@ fn exchange(entry: &Entry, kind: Kind, suite: &str) -> Option<Source> {
         suite: format!("{suite}{suffix}"),
         components: entry.components.clone(),
         signed_by: entry.signed_by.clone(),
+        trusted: entry.trusted,
     })
 }
 
@@ -179,12 +195,14 @@ pub fn from_mirror(mirror: &str, suite: &str, keyring: Option<&str>) -> Source {
             suite: named.clone(),
             components: entry.components.clone(),
             signed_by: entry.signed_by.clone().or_else(|| keyring.map(str::to_owned)),
+            trusted: entry.trusted,
         },
         _ => Source {
             uri: mirror.to_owned(),
             suite: suite.to_owned(),
             components: vec!["main".to_owned()],
             signed_by: keyring.map(str::to_owned),
+            trusted: false,
         },
     }
 }
@@ -254,5 +272,8 @@ mod tests {
             from_mirror("deb http://m/d forky main contrib", "trixie", Some("/k")).line(),
             "deb [signed-by=/k] http://m/d forky main contrib"
         );
+        let local = from_mirror("deb [trusted=yes] file:/srv/d trixie main", "trixie", None);
+        assert_eq!(local.line(), "deb [trusted=yes] file:/srv/d trixie main");
+        assert_eq!(local.folder(), Some("/srv/d"));
     }
 }

@@ -108,6 +108,9 @@ fn mmdebstrap(recipe: &Recipe<'_>, out: &Path, progress: &dyn Progress) -> Resul
             call.arg("--variant=extract").arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
         }
     };
+    if recipe.sources.iter().any(|s| s.folder().is_some()) {
+        call = call.arg("--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount");
+    }
     call = call.arg(recipe.suite).arg(out);
     call = call.args(recipe.sources.iter().map(Source::line));
     call.watch(progress).map_err(|error| recognise(error, recipe.suite))
