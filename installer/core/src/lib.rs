@@ -12,5 +12,7 @@ pub mod plan;
 pub mod problem;
 pub mod release;
 pub mod request;
+#[cfg(test)]
+mod samples;
 pub mod target;
 pub mod values;

@@ -2,8 +2,8 @@
 
 /// The closest of the known names, if one is near enough to suggest.
 pub(crate) fn nearest<'n>(text: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    // A third of the letters may be wrong, at least one, at most three.
-    let far = text.chars().count().div_ceil(3).clamp(1, 3);
+    // A third of the letters may be wrong, at most three: two letters are never nearly two others.
+    let far = (text.chars().count() / 3).min(3);
     known
         .map(|name| (distance(text, name), name))
         .filter(|(steps, _)| *steps <= far)

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, Spanned};
 
 use crate::problem::{Place, Problem, Problems};
@@ -82,12 +83,29 @@ fn problem(error: &Error) -> Problem {
         return Problem::new(at, "", "aliases (`*name`) are not used in answer files")
             .hint("text that begins with * must be in quotes");
     }
-    if let Error::MultipleDocuments { .. } = error {
+    let documents = matches!(
+        error,
+        Error::MultipleDocuments { .. }
+            | Error::Budget { breach: BudgetBreach::Documents { .. }, .. }
+    );
+    if documents {
         return Problem::new(at, "", "an answer file is one YAML document");
+    }
+    if text.contains(" tag") {
+        return Problem::new(at, "", "tags (`!name`) are not used in answer files")
+            .hint("text that begins with ! must be in quotes");
+    }
+    if text.contains("recursion limit") || text.contains("Depth") {
+        return Problem::new(at, "", format!("nested deeper than {DEPTH_MAX} levels"));
     }
     // The library ends its text with the place, which we show in front.
     let what = text.split(" at line ").next().unwrap_or_default();
     let what = what.split_once(": ").map_or(what, |(_, what)| what);
+    // What it quotes may be a secret.
+    if what.contains('`') {
+        return Problem::new(at, "", "not YAML: a value cannot begin with this character")
+            .hint("put text in quotes");
+    }
     Problem::new(at, "", format!("not YAML: {what}"))
 }
 

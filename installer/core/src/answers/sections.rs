@@ -132,7 +132,7 @@ fn selector(node: &Node, path: &str, problems: &mut Problems) -> Option<Selector
         transport: word(&mut section, "transport", problems),
     };
     if let Some(node) = section.optional("size") {
-        selector.size = value(node, &section.path("size"), problems, SizeRule::parse);
+        selector.size = size(node, &section.path("size"), problems, SizeRule::parse);
         whole &= selector.size.is_some();
     }
     if section.entries().next().is_none() {
@@ -172,7 +172,7 @@ fn layout(
         choice(node, "layout.name", problems, &choices)
     });
     let boot_size = or_default(section.optional("boot_size"), |node| {
-        value(node, "layout.boot_size", problems, boot_size).map(Some)
+        size(node, "layout.boot_size", problems, boot_size).map(Some)
     });
     section.finish(problems);
     Some(LayoutAnswers { target: target?, name: name?, boot_size: boot_size? })
@@ -196,6 +196,21 @@ fn uses_every_disk(
         let what = format!("disk `{name}` is named and not used; one disk is installed to");
         problems.push(Problem::new(node.at, format!("disks.{name}"), what));
     }
+}
+
+/// A value that has a unit: a bare number is a mistake of its own.
+fn size<T>(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+    parse: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Option<T> {
+    if let Kind::Number = node.kind {
+        let problem = Problem::new(node.at, path, "this is a number without a unit");
+        problems.push(problem.hint("sizes are written with their unit: 512MiB, 400GB"));
+        return None;
+    }
+    value(node, path, problems, parse)
 }
 
 fn boot_size(text: &str) -> Result<Bytes, ValueError> {

@@ -1,1 +1,84 @@
-//! Tests of the reader of answer files.
+//! Tests of the reader that need no file: see `answerfiles/` for whole files.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const GOOD: &str = r#"
+schema: xenhost/v1
+mode: install
+disks: {host: {serial: SN42}}
+layout: {target: host}
+network: {management: {mac: "00:16:3E:AA:BB:CC"}}
+system: {hostname: xen1}
+access: {root_password: {hash: "$y$j9T$salt$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}
+"#;
+
+#[track_caller]
+fn problems(text: &str) -> String {
+    parse("f", text.as_bytes()).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults() {
+    let answers = parse("f", GOOD.as_bytes()).unwrap();
+    assert_eq!(answers.layout, LayoutChoice::Auto);
+    assert_eq!(answers.on_existing, OnExisting::Refuse);
+    assert_eq!(answers.finish, Finish::Reboot);
+    assert_eq!(answers.system.timezone.as_str(), "Etc/UTC");
+    assert_eq!(answers.system.keymap.as_str(), "us");
+    assert_eq!(answers.management.to_string(), "00:16:3e:aa:bb:cc");
+    assert_eq!(answers.deployment_id, None);
+    assert!(answers.access.ssh_keys.is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_is_not_text() {
+    assert!(parse("f", format!("\u{feff}{}", GOOD.trim_start()).as_bytes()).is_ok());
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let text = format!("{GOOD}#{}", " ".repeat(SIZE_MAX));
+    assert!(problems(&text).contains("at most 262144 are read"));
+    let text = format!("{GOOD}#{}", " ".repeat(SIZE_MAX - GOOD.len() - 1));
+    assert!(parse("f", text.as_bytes()).is_ok());
+}
+
+#[test]
+fn problems_come_in_the_order_of_the_file() {
+    let text = GOOD.replace("serial", "serail").replace("xen1", "no");
+    let lines: Vec<u32> =
+        parse("f", text.as_bytes()).unwrap_err().iter().map(|p| p.at.line).collect();
+    assert_eq!(lines, [4, 7]);
+}
+
+#[test]
+fn a_size_may_have_no_guess_for_a_unit() {
+    let text = GOOD.replace("{target: host}", "{target: host, boot_size: 1024}");
+    assert!(problems(&text).contains("5:35: layout.boot_size: this is a number without a unit"));
+    let text = GOOD.replace("{target: host}", "{target: host, boot_size: 100MiB}");
+    assert!(problems(&text).contains("is not between"));
+}
+
+#[test]
+fn a_debug_print_of_answers_does_not_show_the_password() {
+    let answers = parse("f", GOOD.as_bytes()).unwrap();
+    assert!(!format!("{answers:?}").contains("j9T"));
+}
+
+proptest! {
+    /// Whatever is cut out of a good file or put into it, the reader answers.
+    #[test]
+    fn no_text_makes_it_panic(at in 0_usize..350, cut in 0_usize..40, put in "[ -~\n\t]{0,12}") {
+        let start = at.min(GOOD.len());
+        let end = start.saturating_add(cut).min(GOOD.len());
+        let text = format!("{}{put}{}", &GOOD[..start], &GOOD[end..]);
+        drop(parse("f", text.as_bytes()));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        drop(parse("f", &bytes));
+    }
+}

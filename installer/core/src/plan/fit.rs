@@ -11,19 +11,20 @@ use crate::release::{GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Manifest};
 use crate::request::Refusal;
 
 /// What Xen itself and the smallest guest need beside dom0.
-const BESIDE_DOM0: Bytes = Bytes::mib(384);
+const BESIDE_DOM0_MIB: u64 = 384;
 /// FATs, directories, state files and a little to spare on the boot partition.
 const BOOT_SPARE: Bytes = Bytes::mib(32);
 
 pub(super) fn memory(dom0: Dom0Size, memory: Bytes) -> Result<(), Refusal> {
-    let dom0 = Bytes::mib(dom0.memory_mib);
-    let need = dom0.checked_add(BESIDE_DOM0).unwrap_or(dom0);
-    if memory < need {
+    let dom0_mib = u64::from(dom0.memory_mib);
+    let need_mib = dom0_mib.saturating_add(BESIDE_DOM0_MIB);
+    let have_mib = memory.get() >> 20;
+    if have_mib < need_mib {
         return Err(Refusal::new(
             Exit::Unsuitable,
             format!(
-                "the machine has {memory} of memory, {need} needed: {dom0} for dom0 and the \
-                     rest for Xen"
+                "the machine has {have_mib} MiB of memory, {need_mib} MiB needed: {dom0_mib} MiB \
+                 for dom0 and the rest for Xen"
             ),
         ));
     }
@@ -45,7 +46,10 @@ fn holds(table: &TablePlan, role: Role, need: Bytes, what: &str) -> Result<(), R
     if have < need {
         return Err(Refusal::new(
             Exit::Unsuitable,
-            format!("partition {role} will have {have}, {what} needs {need}"),
+            format!(
+                "partition {role} will have {have}, {what} needs {need} ({} bytes)",
+                need.get()
+            ),
         ));
     }
     Ok(())

@@ -114,14 +114,14 @@ impl Disk {
         tries.resize(1024, b'#');
         self.copy("tries.env", &tries);
         let mib = format!("seek={}", self.offset(Role::Boot) >> 20);
-        self.dd(&self.fat(), &self.path(), &[&mib, "conv=notrunc"]);
+        Self::dd(&self.fat(), &self.path(), &[&mib, "conv=notrunc"]);
     }
 
     /// What the counter holds, or nothing where it cannot be read.
     pub(crate) fn tries(&self) -> String {
         let skip = format!("skip={}", self.offset(Role::Boot) >> 20);
         let count = format!("count={}", self.bytes(Role::Boot) >> 20);
-        self.dd(&self.path(), &self.fat(), &[&skip, &count, "conv=sparse"]);
+        Self::dd(&self.path(), &self.fat(), &[&skip, &count, "conv=sparse"]);
         let path = self.scratch("tries.out");
         self.mtools("mcopy", &["-o", "::/xenhost/tries.env", path.to_str().unwrap()]);
         let tries = decode_tries(&std::fs::read(path).unwrap());
@@ -221,7 +221,7 @@ impl Disk {
         run(tool, &all.into_iter().map(OsStr::new).collect::<Vec<_>>());
     }
 
-    fn dd(&self, from: &Path, to: &Path, args: &[&str]) {
+    fn dd(from: &Path, to: &Path, args: &[&str]) {
         let (from, to) = (format!("if={}", from.display()), format!("of={}", to.display()));
         let mut all = vec!["bs=1M", "status=none", &from, &to];
         all.extend(args);

@@ -1,0 +1,136 @@
+//! The answer files in `answerfiles/`: each is read, and what comes of it is compared with the
+//! text beside it. A new file needs no change here.
+//!
+//! `XENHOST_GOLDENS=write` writes the texts instead of comparing them.
+#![expect(clippy::disallowed_methods, reason = "this test reads the checked-in files")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop wherever something is not as it should be"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use installer_core::answers::{RawAnswers, parse};
+use installer_core::facts::HostFacts;
+use installer_core::plan::{Plan, checked, plan, render, to_json};
+use installer_core::release::Manifest;
+use installer_core::request::{InstallRequest, Refusal, resolve};
+use partitioner::ids::Ids;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../answerfiles").join(name)
+}
+
+/// Every answer file of a folder, sorted.
+fn cases(name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "answerfiles/{name} has no answer file");
+    paths
+}
+
+fn read(path: &Path) -> Result<RawAnswers, String> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    parse(name, &fs::read(path).unwrap()).map_err(|problems| problems.to_string())
+}
+
+fn facts(path: &Path) -> HostFacts {
+    let path = path.with_extension("facts.json");
+    serde_json::from_str(&fs::read_to_string(&path).unwrap())
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn decide(path: &Path, seed: u8) -> Result<(Plan, InstallRequest), Refusal> {
+    let answers = read(path).unwrap_or_else(|problems| panic!("{problems}"));
+    let facts = facts(path);
+    let manifest = fs::read_to_string(folder("release.json")).unwrap();
+    let manifest: Manifest = serde_json::from_str(&manifest).unwrap();
+    let request = resolve(&answers, &facts)?;
+    let plan = plan(&request, &facts, &manifest, &mut Ids::from_seed([seed; 32]))?;
+    Ok((plan, request))
+}
+
+/// Compares with the text beside the answer file, or writes it.
+fn golden(path: &Path, end: &str, got: &str) -> Result<(), String> {
+    let path = path.with_extension(end);
+    if std::env::var_os("XENHOST_GOLDENS").is_some_and(|what| what == "write") {
+        fs::write(&path, got).unwrap();
+        return Ok(());
+    }
+    let want = fs::read_to_string(&path).unwrap_or_default();
+    if want == got {
+        return Ok(());
+    }
+    Err(format!("{}: expected\n{want}\ngot\n{got}", path.display()))
+}
+
+#[track_caller]
+fn all_good(results: Vec<Result<(), String>>) {
+    let wrong: Vec<String> = results.into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_problem_of_a_bad_file_is_told() {
+    let mut results = Vec::new();
+    for path in cases("bad") {
+        let Err(problems) = read(&path) else {
+            results.push(Err(format!("{}: no problem was found", path.display())));
+            continue;
+        };
+        assert!(!problems.contains("hunter2"), "a secret is shown: {problems}");
+        results.push(golden(&path, "errors.txt", &format!("{problems}\n")));
+    }
+    all_good(results);
+}
+
+#[test]
+fn a_good_file_becomes_a_plan() {
+    let mut results = Vec::new();
+    for path in cases("good") {
+        let (plan, _) = decide(&path, 1).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let text = render(&plan);
+        assert!(text.is_ascii() && text.lines().all(|line| line.len() <= 80), "{text}");
+        results.push(golden(&path, "plan.txt", &text));
+        let json = serde_json::to_string_pretty(&to_json(&plan)).unwrap();
+        results.push(golden(&path, "plan.json", &format!("{json}\n")));
+        checked(plan).unwrap_or_else(|findings| panic!("{findings:?}"));
+    }
+    all_good(results);
+}
+
+#[test]
+fn a_plan_and_its_digest_do_not_depend_on_drawn_identifiers() {
+    for path in cases("good") {
+        let (one, _) = decide(&path, 1).unwrap();
+        let (two, _) = decide(&path, 2).unwrap();
+        assert_ne!(one.table.disk_guid, two.table.disk_guid);
+        assert_eq!(render(&one), render(&two));
+        assert_eq!(to_json(&one), to_json(&two));
+    }
+}
+
+#[test]
+fn a_file_that_does_not_fit_the_machine_is_refused() {
+    let mut results = Vec::new();
+    for path in cases("refused") {
+        let Err(refusal) = decide(&path, 1) else {
+            results.push(Err(format!("{}: nothing was refused", path.display())));
+            continue;
+        };
+        let hint = refusal.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+        let text = format!("exit {}\n{}\n{hint}", refusal.exit.code(), refusal.message);
+        results.push(golden(&path, "refusal.txt", &text));
+    }
+    all_good(results);
+}
+
+#[test]
+fn the_examples_are_good() {
+    for path in cases("examples") {
+        read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
