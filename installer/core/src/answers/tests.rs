@@ -1,6 +1,6 @@
 //! Tests of the reader that need no file: see `answerfiles/` for whole files.
 
-use proptest::prelude::*;
+use proptest::prelude::{any, proptest};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! Tests of the boot state's blocks.
 
-use proptest::prelude::*;
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 
