@@ -146,10 +146,11 @@ pub fn make_image(tools: &Path, purpose: Purpose, platform: Platform, out: &Path
     let mut call = Call::in_tree(tools, "usr/bin/grub-mkimage")?
         .args(["-O", platform.format(), "-d"])
         .arg(folder(tools, platform))
-        // -m replaces a prefix given before it.
+        // -m replaces a prefix given before it. One without a device lets GRUB set `root` to where
+        // the firmware loaded it from; Debian 13's sets no `cmdpath`.
         .arg("-m")
         .arg(&memdisk)
-        .args(["-p", "(memdisk)/"])
+        .args(["-p", "/"])
         .arg("-c")
         .arg(&config)
         .arg("-o")
