@@ -84,7 +84,7 @@ pub fn run(
 ) -> Result<(), Failure> {
     let plan = job.plan.plan();
     let mut state = DiskState::Untouched;
-    let prepared = Prepared::new(job).map_err(|error| fail(None, error, state))?;
+    let prepared = Prepared::new(job, host).map_err(|error| fail(None, error, state))?;
     let steps = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
     tell(Event::Started { steps, digest: plan.digest.clone() });
     for (number, step) in (1..).zip(plan.steps.iter().copied()) {
@@ -153,7 +153,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(job: Job<'_>) -> Result<Self, StepError> {
+    fn new(job: Job<'_>, host: &dyn Host) -> Result<Self, StepError> {
         let plan = job.plan.plan();
         let (have, want) = (&job.release.manifest().build, &plan.release.build);
         if have != want {
@@ -164,6 +164,7 @@ impl Prepared {
             find_program(program).ok_or(StepError::NoProgram { program, package })?;
         }
         job.release.check_sizes()?;
+        host.check_room(job.release.bytes_written())?;
         let loader = job.release.read_loader_files()?;
         let core_at = plan.table.head.core_a.map_or(Lba::new(0), Extent::first);
         let lba0 = armed_lba0(&loader.boot_img, core_at, plan.table.geometry)?;

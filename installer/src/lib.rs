@@ -22,5 +22,7 @@ pub mod release_dir;
 pub mod slot;
 pub mod sys;
 #[cfg(test)]
+extern crate self as installer;
+#[cfg(test)]
 mod testing;
 mod wait;

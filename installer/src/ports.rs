@@ -12,6 +12,7 @@ use installer_core::outcome::Exit;
 use partitioner::block::{BlockIo, IoError};
 use partitioner::layout::Role;
 use partitioner::table::{Planned, TablePlan};
+use partitioner::units::Bytes;
 
 use crate::call::{CallError, Run};
 
@@ -20,6 +21,10 @@ use crate::call::{CallError, Run};
 pub trait Host: Run {
     /// The target disk, behind the fence of the plan.
     fn disk(&mut self) -> &mut dyn BlockIo;
+
+    /// Whether what will be written finds room, beside the disk itself: `bytes` is about how much is
+    /// not zero. Asked before the first write.
+    fn check_room(&self, bytes: u64) -> Result<(), HostError>;
 
     /// The table is written; makes its partitions reachable. Called once.
     fn announce(&mut self, table: &TablePlan) -> Result<(), HostError>;
@@ -76,6 +81,8 @@ pub enum HostError {
     NoNode { path: PathBuf, seconds: u64 },
     #[error("partition {role} reads back other bytes than were copied to it, {bytes} bytes in")]
     ReadBack { role: Role, bytes: u64 },
+    #[error("{} has {have} free, {need} needed", path.display())]
+    NoRoom { path: PathBuf, have: Bytes, need: Bytes },
     #[error("UEFI boot entry: {why}")]
     BootEntry { why: String },
 }
@@ -88,6 +95,7 @@ impl HostError {
             }
             Self::Call(_) | Self::NoNode { .. } => Exit::ToolFailed,
             Self::NoPartition { .. } => Exit::InternalError,
+            Self::NoRoom { .. } => Exit::Unsuitable,
             Self::Changed { .. } | Self::Busy { .. } => Exit::DiskNotFound,
         }
     }

@@ -106,6 +106,13 @@ impl Release {
         self.dir.join(&self.manifest.image.file)
     }
 
+    /// About how much an installation writes that is not zero.
+    pub fn bytes_written(&self) -> u64 {
+        let image = self.manifest.image.chunks.iter().filter(|c| !c.zero).map(|c| c.length);
+        let files = self.manifest.files.iter().map(|f| f.size);
+        image.chain(files).fold(0, u64::saturating_add)
+    }
+
     /// Every file is there and has its length. Cheap; reads no contents.
     pub fn check_sizes(&self) -> Result<(), ReleaseError> {
         let image = &self.manifest.image;

@@ -58,9 +58,8 @@ pub fn read_file(slot: &Path, path: &str) -> Result<Vec<u8>, SlotError> {
 /// Gives the file system the slot's UUID and label. The image brings its own, which is the same
 /// on every host.
 pub fn identify(run: &mut dyn Run, slot: &Path, uuid: Guid, label: &str) -> Result<(), SlotError> {
-    // Rewrites every checksum, which are seeded with the UUID; it asks for a file system that was
-    // not mounted since its last check, and so is given one.
-    run.run(&fsck(slot))?;
+    // Rewrites every checksum, since they are seeded with the UUID. It refuses a file system that was
+    // mounted since its last check, which that of a release never was.
     run.run(&Call::new("tune2fs").args(["-U", &uuid.to_string(), "-L", label]).arg(slot))?;
     check_identity(slot, uuid, label)
 }
@@ -75,13 +74,9 @@ pub fn check_identity(slot: &Path, uuid: Guid, label: &str) -> Result<(), SlotEr
 
 /// `e2fsck` finds nothing. It changes nothing.
 pub fn check(run: &mut dyn Run, slot: &Path) -> Result<(), SlotError> {
-    run.run(&fsck(slot))?;
-    Ok(())
-}
-
-fn fsck(slot: &Path) -> Call {
     let limit = std::time::Duration::from_secs(CHECK_SECONDS_MAX);
-    Call::new("e2fsck").arg("-fn").arg(slot).timeout(limit)
+    run.run(&Call::new("e2fsck").arg("-fn").arg(slot).timeout(limit))?;
+    Ok(())
 }
 
 /// Makes the slot hold these files, and proves it. `scratch` is an empty place for copies.

@@ -1,4 +1,6 @@
-//! For tests: a release small enough to be made in a moment.
+//! For tests: a release small enough to be made in a moment, and answers that install it.
+//!
+//! Used by the unit tests of this crate and, through its path, by the tests of the command.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -11,7 +13,27 @@ use installer_core::release::{
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::release_dir::hex;
+use installer::call::{Call, Processes, Run};
+use installer::fresh::EXT4_FEATURES;
+use installer::release_dir::hex;
+
+/// The shape that every release understands, for a disk with the serial SN42.
+pub(crate) const ANSWERS: &str = r#"
+schema: xenhost/v1
+mode: install
+deployment_id: rack7-42
+disks:
+  host: {serial: SN42}
+layout: {target: host, name: auto}
+on_existing: wipe
+network:
+  management: {mac: "00:16:3e:aa:bb:cc", ipv4: dhcp}
+system: {hostname: xen1, timezone: Europe/Berlin, keymap: us}
+access:
+  root_password: {hash: "$6$abcdefgh$ZBBsYoTjPqFJeAxbz3jTQBMNAWhAEdkXsxkwgkZt0RYDMSr8hMq7hPPgsm1n4WQoGVGnaoNZk0qAmRZ1XWuxm1"}
+  ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1k0pXyq0kR8nCjYp3m5h7s3Yb2p0m4m2rB9q8w7v6u admin@example]
+finish: {action: reboot}
+"#;
 
 const CHUNK_BYTES: usize = 4 << 20;
 
@@ -74,7 +96,7 @@ fn write_frames(dir: &Path, bytes: &[u8]) -> Image {
     let mut out = File::create(dir.join(DOM0_IMAGE)).unwrap();
     let mut whole = Sha256::new();
     let mut chunks = Vec::new();
-    let mut offset = 0;
+    let mut offset = 0_u64;
     for piece in bytes.chunks(CHUNK_BYTES) {
         let frame = zstd::bulk::compress(piece, 3).unwrap();
         whole.update(&frame);
@@ -88,7 +110,7 @@ fn write_frames(dir: &Path, bytes: &[u8]) -> Image {
             sha256: hex(&Sha256::digest(&frame)),
             zero: piece.iter().all(|b| *b == 0),
         });
-        offset += u64::try_from(piece.len()).unwrap();
+        offset = offset.checked_add(u64::try_from(piece.len()).unwrap()).unwrap();
     }
     Image {
         file: DOM0_IMAGE.into(),
@@ -127,11 +149,37 @@ fn core_img() -> Vec<u8> {
 /// Bytes that do not compress and are the same in every run.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
+    let mut bytes = Vec::with_capacity(len.next_multiple_of(8));
+    while bytes.len() < len {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    (0..len).map(|_| next()).collect()
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// A file system with the least that an installation needs.
+pub(crate) fn dom0(dir: &Path) -> Vec<u8> {
+    let tree = dir.join("tree");
+    for folder in ["etc/default", "boot", "root", "usr/bin"] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+    }
+    fs::write(tree.join("etc/shadow"), "root:*:1:0:99999:7:::\nsshd:!:1::::::\n").unwrap();
+    fs::write(tree.join("etc/hostname"), "build-machine\n").unwrap();
+    fs::write(tree.join("usr/bin/thing"), thing()).unwrap();
+    for file in ["xen-4.20-amd64.gz", "vmlinuz-6.12.0-amd64", "initrd.img-6.12.0-amd64"] {
+        fs::write(tree.join("boot").join(file), noise(9, 100_000)).unwrap();
+    }
+    let image = dir.join("dom0.img");
+    File::create(&image).unwrap().set_len(96 << 20).unwrap();
+    let call = Call::new("mke2fs").args(["-q", "-t", "ext4", "-O", EXT4_FEATURES, "-d"]);
+    Processes.run(&call.arg(&tree).arg(&image)).unwrap();
+    fs::read(image).unwrap()
+}
+
+/// A file of [`dom0`] that takes more than one chunk.
+pub(crate) fn thing() -> Vec<u8> {
+    noise(8, 9 << 20)
 }

@@ -1,5 +1,6 @@
 //! What a command works on: answers, machine, release, and the plan that follows from them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -73,7 +74,13 @@ pub(super) fn machine(args: &MachineArgs) -> Result<HostFacts, Ended> {
             .hint("the memory of the machine that the image is for, such as --memory 3GiB")
     })?;
     let mut disks = Vec::new();
+    let mut files = BTreeMap::new();
     for image in &args.disk {
+        let same = image.path.canonicalize().ok().and_then(|path| files.insert(path, &image.name));
+        if let Some(other) = same {
+            let both = format!("--disk {other} and --disk {} are the same file", image.name);
+            return Err(Ended::early(Exit::BadAnswers, &both));
+        }
         let disk = probe::probe_image(&image.name, &image.path, image.block_size, &mut Processes)
             .map_err(|e| {
             Ended::early(Exit::DiskNotFound, &format!("disk {}: {e}", image.name))

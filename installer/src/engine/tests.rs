@@ -18,24 +18,10 @@ use super::*;
 use crate::call::{Call, Processes, Run};
 use crate::host::image::ImageHost;
 use crate::probe;
-use crate::testing::{TinyRelease, noise};
+use crate::testing::{ANSWERS, TinyRelease, dom0, noise, thing};
 
-const ANSWERS: &str = r#"
-schema: xenhost/v1
-mode: install
-deployment_id: rack7-42
-disks:
-  host: {serial: SN42}
-layout: {target: host, name: auto}
-on_existing: wipe
-network:
-  management: {mac: "00:16:3e:aa:bb:cc", ipv4: dhcp}
-system: {hostname: xen1, timezone: Europe/Berlin, keymap: us}
-access:
-  root_password: {hash: "$6$abcdefgh$ZBBsYoTjPqFJeAxbz3jTQBMNAWhAEdkXsxkwgkZt0RYDMSr8hMq7hPPgsm1n4WQoGVGnaoNZk0qAmRZ1XWuxm1"}
-  ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1k0pXyq0kR8nCjYp3m5h7s3Yb2p0m4m2rB9q8w7v6u admin@example]
-finish: {action: reboot}
-"#;
+/// Where slot a begins: behind the head, logs and slot b.
+const ROOT_BYTES: u64 = (22 << 30) + (1 << 20);
 
 /// A folder with a release, a target disk and another disk full of something.
 struct Scene {
@@ -51,10 +37,8 @@ impl Scene {
         let mut disk = FileDisk::create(&dir.path().join("disk.img"), size, block_size).unwrap();
         // Old content where our structures go: it must not shine through.
         let old = vec![0xEE; 3 << 20];
-        for first in [0, 1 << 30, 5 << 30, 25 << 30, 41 << 30] {
-            if first < size.get() {
-                disk.write(Lba::new(first / block_size.bytes()), &old).unwrap();
-            }
+        for first in [0, 1 << 30, ROOT_BYTES, ROOT_BYTES + (97 << 20), 41 << 30] {
+            disk.write(Lba::new(first / block_size.bytes()), &old).unwrap();
         }
         fs::write(dir.path().join("other.img"), noise(77, 5 << 20)).unwrap();
         Self { dir, release, block_size }
@@ -131,25 +115,6 @@ impl Scene {
     }
 }
 
-/// A file system with the least that an installation needs.
-fn dom0(dir: &Path) -> Vec<u8> {
-    let tree = dir.join("tree");
-    for folder in ["etc/default", "boot", "root", "usr/bin"] {
-        fs::create_dir_all(tree.join(folder)).unwrap();
-    }
-    fs::write(tree.join("etc/shadow"), "root:*:1:0:99999:7:::\nsshd:!:1::::::\n").unwrap();
-    fs::write(tree.join("etc/hostname"), "build-machine\n").unwrap();
-    fs::write(tree.join("usr/bin/thing"), noise(8, 9 << 20)).unwrap();
-    for file in ["xen-4.20-amd64.gz", "vmlinuz-6.12.0-amd64", "initrd.img-6.12.0-amd64"] {
-        fs::write(tree.join("boot").join(file), noise(9, 100_000)).unwrap();
-    }
-    let image = dir.join("dom0.img");
-    File::create(&image).unwrap().set_len(96 << 20).unwrap();
-    let call = Call::new("mke2fs").args(["-q", "-t", "ext4", "-O", fresh::EXT4_FEATURES, "-d"]);
-    Processes.run(&call.arg(&tree).arg(&image)).unwrap();
-    fs::read(image).unwrap()
-}
-
 fn resolve(answers: &str, facts: &HostFacts) -> Result<InstallRequest, request::Refusal> {
     request::resolve(&answers::parse("a.yaml", answers.as_bytes()).unwrap(), facts)
 }
@@ -197,7 +162,11 @@ fn a_whole_installation_satisfies_other_peoples_tools() {
         let text = output(&Call::new("blkid").args(["-p", "-s", "LABEL"]).arg(&part));
         assert!(text.contains(&format!("LABEL=\"{label}")), "{text}");
         if number == 1 {
+            assert_eq!(first * 512, ROOT_BYTES);
             check_root(&part);
+            let mut behind = vec![1; 3 << 20];
+            File::open(&part).unwrap().read_exact_at(&mut behind, 97 << 20).unwrap();
+            assert!(behind.iter().all(|b| *b == 0), "old content shines through a hole");
         }
         fs::remove_file(&part).unwrap();
     }
@@ -218,7 +187,7 @@ fn check_root(slot: &Path) {
     assert!(text("/etc/fstab").contains("x-systemd.growfs"));
     assert!(text("/boot/xenhost/slot.cfg").contains("/boot/xen-4.20-amd64.gz"));
     assert!(text("/etc/xenhost/inventory.json").contains("rack7-42"));
-    assert!(slot::read_file(slot, "/usr/bin/thing").unwrap() == noise(8, 9 << 20));
+    assert!(slot::read_file(slot, "/usr/bin/thing").unwrap() == thing());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use partitioner::block::file::FileDisk;
 use partitioner::layout::Role;
 use partitioner::table::TablePlan;
 use partitioner::units::{BlockSize, Bytes, Extent, Lba};
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{FlockOperation, SeekFrom, flock, seek, statvfs};
 use rustix::io::Errno;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
@@ -33,6 +33,8 @@ pub struct ImageHost {
     scratch: TempDir,
     /// Known once the table was announced.
     table: Option<TablePlan>,
+    /// Two installations into one image would make neither.
+    _lock: File,
 }
 
 impl ImageHost {
@@ -43,6 +45,11 @@ impl ImageHost {
         fence: Vec<Extent>,
     ) -> Result<Self, HostError> {
         let disk = FileDisk::open(image, block_size)?;
+        let lock = File::open(image).map_err(file_error("opening", image))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| HostError::Busy {
+            disk: image.display().to_string(),
+            by: "another program, which holds its lock".to_owned(),
+        })?;
         // Beside the image there is room, and a file system that knows holes if the image's does.
         let beside = match image.parent() {
             Some(parent) if parent != Path::new("") => parent,
@@ -54,7 +61,7 @@ impl ImageHost {
             .prefix(".host-installer-")
             .tempdir_in(beside)
             .map_err(file_error("making a folder in", beside))?;
-        Ok(Self { disk: Fence::new(Box::new(disk), fence), scratch, table: None })
+        Ok(Self { disk: Fence::new(Box::new(disk), fence), scratch, table: None, _lock: lock })
     }
 
     fn extent(&self, role: Role) -> Result<Extent, HostError> {
@@ -90,6 +97,20 @@ impl Run for ImageHost {
 impl Host for ImageHost {
     fn disk(&mut self) -> &mut dyn BlockIo {
         &mut self.disk
+    }
+
+    /// The sparse files beside the image hold once more what the image then holds.
+    fn check_room(&self, bytes: u64) -> Result<(), HostError> {
+        let path = self.scratch.path();
+        let free = statvfs(path)
+            .map_err(|errno| file_error("asking for the free space of", path)(errno.into()))?;
+        let have = Bytes::new(free.f_bavail.saturating_mul(free.f_frsize));
+        let need = Bytes::new(bytes.saturating_mul(2));
+        if need <= have {
+            return Ok(());
+        }
+        let path = path.parent().unwrap_or(path).to_owned();
+        Err(HostError::NoRoom { path, have, need })
     }
 
     fn announce(&mut self, table: &TablePlan) -> Result<(), HostError> {
