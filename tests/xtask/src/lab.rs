@@ -117,7 +117,7 @@ impl Lab {
             .arg(&self.products.release)
             .arg("--out")
             .arg(&disk)
-            .args(["--size", "60GiB", "--memory", &format!("{MEMORY_MIB}MiB")])
+            .args(["--size", "60GiB", "--cpus", "2", "--memory", &format!("{MEMORY_MIB}MiB")])
             .limit(OFFLINE_LIMIT);
         let log = self.run.join("offline.log");
         products::run_logged(&mut self.report, "image-builder disk", &call, &log)?;

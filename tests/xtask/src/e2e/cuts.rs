@@ -23,7 +23,7 @@ pub(super) fn install(lab: &mut Lab) -> Result<()> {
     spec.medium = Some((iso.clone(), MediumKind::Cd));
     lab.report.stage("power-cut: install until the image is being written", |tick| {
         let mut machine = spec.start()?;
-        machine.serial.wait_for_any(&["slot a", "dom0 image"], HALF_WAY_LIMIT, tick)?;
+        machine.serial.wait_for_any(&["] write the dom0 image"], HALF_WAY_LIMIT, tick)?;
         // Somewhere within the many seconds that the image takes.
         std::thread::sleep(Duration::from_secs(12));
         ensure(!machine.serial.text().contains(install::DISK_STATE), || {

@@ -53,13 +53,13 @@ pub(super) fn no_disk(lab: &mut Lab) -> Result<()> {
 /// One flipped bit in a frame of the image, within the ISO.
 pub(super) fn corrupt(lab: &mut Lab) -> Result<()> {
     let iso = lab.iso("corrupt-medium", &Answers::default())?;
-    let (in_image, number) = middle_frame(&lab.products.release)?;
+    let (in_image, sha256) = middle_frame(&lab.products.release)?;
     let image = lab.products.release.join(installer_core::release::DOM0_IMAGE);
     flip(&iso, offset_within(&iso, &image)? + in_image)?;
     let bench = Bench::new(lab, "corrupt-medium")?;
     let medium = (iso.as_path(), MediumKind::Cd);
     let verdict = install::run(lab, "corrupt-medium", Firmware::Bios, medium, &bench.disks())?;
-    check(&verdict, 14, "not bootable, rerun installer", &[&number.to_string()])?;
+    check(&verdict, 14, "not bootable, rerun installer", &[&sha256])?;
     bench.check_bystander()
 }
 

@@ -91,28 +91,29 @@ pub(super) fn corrupt(lab: &mut Lab) -> Result<()> {
     let answers = lab.answers("corrupt-release", &Answers::default())?;
     let release = lab.run.join("corrupt-release");
     Call::new("cp").arg("-a").args([&lab.products.release, &release]).stdout()?;
-    let (frame, number) = middle_frame(&release)?;
+    let (frame, sha256) = middle_frame(&release)?;
     flip(&release.join(installer_core::release::DOM0_IMAGE), frame)?;
     let call = lab.install_offline_from(&release, &answers, &disk);
-    let number = number.to_string();
-    let expected = Expected { exit: 14, says: &[&number], state: "not bootable, rerun installer" };
+    let expected = Expected {
+        exit: 14,
+        says: &[&sha256, "not decompressed"],
+        state: "not bootable, rerun installer",
+    };
     check(&call.output()?, &expected)?;
     crate::cache::remove(&release)
 }
 
 /// A byte within a frame in the middle of the image that holds data: its place in the file of the
-/// image, and the chunk's number.
-pub(super) fn middle_frame(release: &Path) -> Result<(u64, usize)> {
+/// image, and the frame's SHA-256 in the manifest.
+pub(super) fn middle_frame(release: &Path) -> Result<(u64, String)> {
     let path = release.join(installer_core::release::MANIFEST);
     let text = std::fs::read(&path).at("reading", &path)?;
     let manifest: installer_core::release::Manifest = serde_json::from_slice(&text)
         .map_err(|source| Failure::Json { what: path.display().to_string(), source })?;
-    let chunks = manifest.image.chunks.iter().enumerate();
-    let full: Vec<_> = chunks.filter(|(_, c)| !c.zero).collect();
-    let (number, chunk) = full
-        .get(full.len() / 2)
-        .ok_or_else(|| Failure::check("the image has no chunk with data"))?;
-    Ok((chunk.frame_offset + chunk.frame_length / 2, *number))
+    let full: Vec<_> = manifest.image.chunks.iter().filter(|chunk| !chunk.zero).collect();
+    let none = || Failure::check("the image has no chunk with data");
+    let chunk = full.get(full.len() / 2).ok_or_else(none)?;
+    Ok((chunk.frame_offset + chunk.frame_length / 2, chunk.sha256.clone()))
 }
 
 /// Flips one bit of a byte.
