@@ -153,7 +153,7 @@ fn run_rootfs(args: RootfsArgs, show: &Show) -> Result<()> {
         out: args.out,
         mirrors: args.mirror,
         keyring: args.keyring,
-        cache: args.cache.map_or_else(default_cache, Ok)?,
+        cache: args.cache.unwrap_or_else(default_cache),
         epoch: epoch()?,
     };
     rootfs::build(&options, show)?;
@@ -177,10 +177,10 @@ fn run_disk(args: DiskArgs) -> Result<()> {
     })
 }
 
-fn default_cache() -> Result<PathBuf> {
+fn default_cache() -> PathBuf {
     match std::env::var_os("HOME") {
-        Some(home) => Ok(PathBuf::from(home).join(".cache/xenhost")),
-        None => Ok(PathBuf::from("/var/cache/xenhost")),
+        Some(home) => PathBuf::from(home).join(".cache/xenhost"),
+        None => PathBuf::from("/var/cache/xenhost"),
     }
 }
 

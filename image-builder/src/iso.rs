@@ -99,7 +99,9 @@ fn fill(to: &Path, options: &Options, manifest: &Manifest, answers: Option<&[u8]
     }
     link(&options.release.join(INSTALLER_KERNEL), &to.join("boot/vmlinuz"))?;
     link(&options.release.join(INSTALLER_INITRD), &to.join("boot/initrd.img"))?;
-    link(&options.release.join(MEDIUM_CD), &to.join("boot/grub/eltorito.img"))?;
+    // Not a link: this one is told where it lies, and the release's must stay what it was.
+    let loader = options.release.join(MEDIUM_CD);
+    put("boot/grub/eltorito.img", &std::fs::read(&loader).map_err(Error::io(&loader))?)?;
     let menu = menu(manifest, answers.is_some(), &options.append);
     put("boot/grub/xenhost-menu.cfg", menu.as_bytes())?;
     match answers {
@@ -108,15 +110,11 @@ fn fill(to: &Path, options: &Options, manifest: &Manifest, answers: Option<&[u8]
     }
 }
 
-/// xorriso writes into the El Torito image it is given, so links are of no use there; the rest is
-/// only read.
+/// A file with two names is stored once.
 fn link(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(parent(to)).map_err(Error::io(to))?;
     let from = std::path::absolute(from).map_err(Error::io(from))?;
-    match to.file_name().is_some_and(|name| name == "eltorito.img") {
-        true => std::fs::copy(&from, to).map(drop).map_err(Error::io(&from)),
-        false => std::os::unix::fs::symlink(&from, to).map_err(Error::io(to)),
-    }
+    std::os::unix::fs::symlink(&from, to).map_err(Error::io(to))
 }
 
 fn menu(manifest: &Manifest, answers: bool, append: &[String]) -> String {

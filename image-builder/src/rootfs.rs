@@ -144,7 +144,9 @@ fn archive(options: &Options) -> Result<Vec<Source>> {
     }
     let mut found = sources::for_suite(&entries(Path::new("/etc/apt"))?, &options.suite)?;
     if let Some(keyring) = keyring {
-        found.iter_mut().for_each(|s| s.signed_by = Some(keyring.to_owned()));
+        for source in &mut found {
+            source.signed_by = Some(keyring.to_owned());
+        }
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! The list of what dom0 is made of, in CycloneDX's JSON.
+//! The list of what dom0 is made of, in the JSON of `CycloneDX`.
 
 use std::path::Path;
 

@@ -51,12 +51,11 @@ impl Index {
         let mut chosen = BTreeSet::new();
         for pattern in list.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))
         {
-            match pattern.strip_prefix('-') {
-                Some(pattern) => chosen.retain(|path: &String| !matches(pattern, path)),
-                None => {
-                    let found = self.needs.keys().filter(|path| matches(pattern, path));
-                    chosen.extend(found.cloned());
-                }
+            if let Some(pattern) = pattern.strip_prefix('-') {
+                chosen.retain(|path: &String| !matches(pattern, path));
+            } else {
+                let found = self.needs.keys().filter(|path| matches(pattern, path));
+                chosen.extend(found.cloned());
             }
         }
         self.close(chosen)
@@ -65,10 +64,10 @@ impl Index {
     fn close(&self, mut chosen: BTreeSet<String>) -> BTreeSet<String> {
         let mut open: Vec<String> = chosen.iter().cloned().collect();
         while let Some(path) = open.pop() {
-            let wishes = self.wishes.get(&name_of(&path)).into_iter().flatten();
-            let wished = wishes.flat_map(|wish| self.answering(wish)).cloned();
-            let needs = self.needs.get(&path).into_iter().flatten().cloned();
-            for path in needs.chain(wished.collect::<Vec<_>>()) {
+            let soft = self.wishes.get(&name_of(&path)).into_iter().flatten();
+            let soft = soft.flat_map(|wish| self.answering(wish));
+            let hard = self.needs.get(&path).into_iter().flatten();
+            for path in hard.chain(soft).cloned().collect::<Vec<_>>() {
                 if chosen.insert(path.clone()) {
                     open.push(path);
                 }
