@@ -1,3 +1,5 @@
+//! The command line's grammar and its exit codes, without a disk.
+
 use super::*;
 
 fn exit(args: &[&str]) -> Exit {

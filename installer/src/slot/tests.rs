@@ -1,3 +1,5 @@
+//! A slot in an image file, changed by the real tools.
+
 use super::*;
 use crate::call::Processes;
 use installer_core::target::RelPath;
