@@ -22,8 +22,8 @@ pub trait Host: Run {
     /// The target disk, behind the fence of the plan.
     fn disk(&mut self) -> &mut dyn BlockIo;
 
-    /// Whether what will be written finds room, beside the disk itself: `bytes` is about how much is
-    /// not zero. Asked before the first write.
+    /// Whether what will be written finds room, beside the disk itself: `bytes` is about how much
+    /// is not zero. Asked before the first write.
     fn check_room(&self, bytes: u64) -> Result<(), HostError>;
 
     /// The table is written; makes its partitions reachable. Called once.

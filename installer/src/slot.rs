@@ -58,8 +58,8 @@ pub fn read_file(slot: &Path, path: &str) -> Result<Vec<u8>, SlotError> {
 /// Gives the file system the slot's UUID and label. The image brings its own, which is the same
 /// on every host.
 pub fn identify(run: &mut dyn Run, slot: &Path, uuid: Guid, label: &str) -> Result<(), SlotError> {
-    // Rewrites every checksum, since they are seeded with the UUID. It refuses a file system that was
-    // mounted since its last check, which that of a release never was.
+    // Rewrites every checksum, since they are seeded with the UUID. It refuses a file system that
+    // was mounted since its last check, which that of a release never was.
     run.run(&Call::new("tune2fs").args(["-U", &uuid.to_string(), "-L", label]).arg(slot))?;
     check_identity(slot, uuid, label)
 }

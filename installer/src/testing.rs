@@ -30,8 +30,10 @@ network:
   management: {mac: "00:16:3e:aa:bb:cc", ipv4: dhcp}
 system: {hostname: xen1, timezone: Europe/Berlin, keymap: us}
 access:
-  root_password: {hash: "$6$abcdefgh$ZBBsYoTjPqFJeAxbz3jTQBMNAWhAEdkXsxkwgkZt0RYDMSr8hMq7hPPgsm1n4WQoGVGnaoNZk0qAmRZ1XWuxm1"}
-  ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1k0pXyq0kR8nCjYp3m5h7s3Yb2p0m4m2rB9q8w7v6u admin@example]
+  root_password:
+    hash: "$5$abcdefgh$58NBEjvpTF9hIhGh1719I6dAaeCcM1w.Ilxd9HVazN4"
+  ssh_keys:
+    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1k0pXyq0kR8nCjYp3m5h7s3Yb2p0m4m2rB9q8w7v6u
 finish: {action: reboot}
 "#;
 
