@@ -31,7 +31,7 @@ network:
 system: {hostname: xen1, timezone: Europe/Berlin, keymap: us}
 access:
   root_password:
-    hash: "$5$abcdefgh$58NBEjvpTF9hIhGh1719I6dAaeCcM1w.Ilxd9HVazN4"
+    hash: "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"
   ssh_keys:
     - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1k0pXyq0kR8nCjYp3m5h7s3Yb2p0m4m2rB9q8w7v6u
 finish: {action: reboot}
