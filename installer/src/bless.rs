@@ -1,9 +1,9 @@
 //! Ends the trial of a booted system: `host-installer bless`, run by a unit in dom0.
 //!
-//! In: the running system, through `World`. Out: one sector on the boot partition, or the reason why
-//! not. A host that does not become well within `Limits::timeout` says why in `reason.txt` and, if a
-//! system to fall back to waits behind a trial, reboots, which uses one try. Nothing outside the
-//! host is asked, so nothing outside can roll a site back.
+//! In: the running system, through `World`. Out: one sector on the boot partition, or the reason
+//! why not. A host that does not become well within `Limits::timeout` says why in `reason.txt` and,
+//! if a system to fall back to waits behind a trial, reboots, which uses one try. Nothing outside
+//! the host is asked, so nothing outside can roll a site back.
 
 use std::fmt;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! Writes `/boot/xenhost/slot.cfg` of the running dom0 anew: `host-installer boot-menu`, called by
 //! the hooks of kernel, initramfs and Xen packages.
 //!
-//! In: `/etc/xenhost/boot.conf` and the files in `/boot`. Out: a new file in the place of the old one,
-//! on the disk in a form that a boot loader without a journal reads. Where that is not possible the
-//! old file stays.
+//! In: `/etc/xenhost/boot.conf` and the files in `/boot`. Out: a new file in the place of the old
+//! one, on the disk in a form that a boot loader without a journal reads. Where that is not
+//! possible the old file stays.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

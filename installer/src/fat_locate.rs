@@ -1,9 +1,9 @@
 //! Finds where a small file of a FAT32 volume lies, so that it can be overwritten in place.
 //!
-//! In: the boot partition as a block device and a path. Out: the block where the file's only cluster
-//! begins. Read only, and deliberately not a file system: a boot state file is one cluster, made
-//! once by the installer and never moved, and anything else is refused. A file system driver would
-//! be free to write elsewhere.
+//! In: the boot partition as a block device and a path. Out: the block where the file's only
+//! cluster begins. Read only, and deliberately not a file system: a boot state file is one cluster,
+//! made once by the installer and never moved, and anything else is refused. A file system driver
+//! would be free to write elsewhere.
 
 use partitioner::block::{BlockIo, IoError};
 use partitioner::units::Lba;

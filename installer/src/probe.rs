@@ -54,7 +54,7 @@ pub enum ProbeError {
     NotADisk { path: PathBuf },
     #[error("{} does not exist; make it first, for example with `truncate -s 60G`", path.display())]
     NoImage { path: PathBuf },
-    #[error("{} has {bytes} bytes, which is not a whole number of {block_size}-byte blocks", path.display())]
+    #[error("{} has {bytes} bytes, not a whole number of {block_size}-byte blocks", path.display())]
     Ragged { path: PathBuf, bytes: u64, block_size: u64 },
 }
 

@@ -131,7 +131,8 @@ fn part_matches(pattern: &str, part: &str) -> bool {
 mod tests {
     use super::*;
 
-    const DEP: &str = "kernel/fs/ext4/ext4.ko.xz: kernel/lib/crc16.ko.xz kernel/fs/jbd2/jbd2.ko.xz\n\
+    const DEP: &str = "kernel/fs/ext4/ext4.ko.xz: \
+        kernel/lib/crc16.ko.xz kernel/fs/jbd2/jbd2.ko.xz\n\
         kernel/fs/jbd2/jbd2.ko.xz:\nkernel/lib/crc16.ko.xz:\n\
         kernel/arch/x86/crypto/crc32c-intel.ko.xz:\nkernel/crypto/crc32c_generic.ko.xz:\n\
         kernel/drivers/scsi/sd_mod.ko.xz:\nkernel/drivers/scsi/pcmcia/old.ko.xz:\n";

@@ -47,7 +47,8 @@ impl BootFiles {
         Ok(Self { volume, state, copy, reason })
     }
 
-    /// The state as the boot loader takes it: the first file, and its copy where that is unreadable.
+    /// The state as the boot loader takes it: the first file, and its copy where that is
+    /// unreadable.
     pub fn state(&mut self) -> Result<BootState, StateFileError> {
         let first = self.read(self.state)?;
         let first = match BootState::decode(&first) {
@@ -73,8 +74,9 @@ impl BootFiles {
         Ok(decode_reason(&self.read(self.reason)?))
     }
 
-    /// The commit: the copy first, which nothing reads while the first file is whole, then the first
-    /// file. A cut between them leaves the old state, and the new one in a copy that is rewritten.
+    /// The commit: the copy first, which nothing reads while the first file is whole, then the
+    /// first file. A cut between them leaves the old state, and the new one in a copy that is
+    /// rewritten.
     pub fn commit(&mut self, state: BootState) -> Result<(), StateFileError> {
         let block = state.encode();
         self.overwrite(self.copy, STATE_COPY, &block)?;

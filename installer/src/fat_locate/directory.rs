@@ -1,6 +1,7 @@
 //! Directory entries of FAT: 32 bytes each, a short name, and before it the pieces of a long one.
 //!
-//! In: the clusters of a folder, in order. Out: the entry of the wanted name, by either of its names.
+//! In: the clusters of a folder, in order. Out: the entry of the wanted name, by either of its
+//! names.
 
 use super::volume::{u16_at, u32_at};
 

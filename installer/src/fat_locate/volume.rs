@@ -1,8 +1,8 @@
 //! The geometry of a FAT32 volume and its chains of clusters.
 //!
 //! In: the blocks of the volume. Out: clusters, the cluster that follows another, the place of one.
-//! Every number from the disk is checked before it is used: a damaged volume gives an error, never a
-//! place outside itself.
+//! Every number from the disk is checked before it is used: a damaged volume gives an error, never
+//! a place outside itself.
 
 use partitioner::block::BlockIo;
 use partitioner::units::Lba;

@@ -1,9 +1,9 @@
 //! The host that performs a plan on the machine it runs on.
 //!
-//! The disk is reached past the page cache and behind the fence; tools get one partition each. Until
-//! LBA 0 is armed the kernel sees no table, so partitions are announced to it one by one (BLKPG).
-//! The page caches of a partition and of its disk are separate, which is why both `tool_path` and
-//! `settle` empty the partition's.
+//! The disk is reached past the page cache and behind the fence; tools get one partition each.
+//! Until LBA 0 is armed the kernel sees no table, so partitions are announced to it one by one
+//! (BLKPG). The page caches of a partition and of its disk are separate, which is why both
+//! `tool_path` and `settle` empty the partition's.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

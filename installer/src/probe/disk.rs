@@ -43,7 +43,8 @@ fn is_disk(folder: &Path, name: &str) -> bool {
     let empty = number(&folder.join("size")).unwrap_or(0) == 0;
     let cd = name.starts_with("sr")
         || attribute(&folder.join("device/type")).as_deref() == Some(SCSI_CD);
-    // The hardware partitions of an eMMC chip hold boot firmware; MTD is flash, floppies are floppies.
+    // The hardware partitions of an eMMC chip hold boot firmware; MTD is flash, floppies are
+    // floppies.
     let firmware = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
     let other = name.starts_with("fd") || name.starts_with("mtd");
     !(made_up || hidden || empty || cd || firmware || other)

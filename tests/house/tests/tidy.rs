@@ -60,8 +60,9 @@ fn untidy(source: &Source) -> Vec<String> {
             found.push(format!("{at}: something is left to do"));
         }
         let is_glob = line.trim_start().starts_with("use ") && line.ends_with("::*;");
-        // Tests stand inside the module that they test.
-        if is_glob && !line.trim().starts_with("use super::") {
+        // Tests stand inside the module that they test, and a prelude is made to be taken whole.
+        let is_whole = line.trim().starts_with("use super::") || line.contains("::prelude::");
+        if is_glob && !is_whole {
             found.push(format!("{at}: imports everything"));
         }
     }

@@ -9,8 +9,8 @@ const HASH: &str = "$6$xenhosttests$ur8fOQptFhoTpXtd0wVHCAFRcrckMdNnBZavWQulAAtJ
                     Fqn.hurmRcSafPtA8v30Z4pqc/A.";
 pub(crate) const HOSTNAME: &str = "xen1";
 pub(crate) const DEPLOYMENT: &str = "first-light";
-const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHm0p1rYp0u0Q8ZQ2rYJmM5vG0qkq9n4oVJ9Qm2cW3xT \
-                       operator@example";
+const SSH_KEY: &str = "ssh-ed25519 \
+     AAAAC3NzaC1lZDI1NTE5AAAAIHm0p1rYp0u0Q8ZQ2rYJmM5vG0qkq9n4oVJ9Qm2cW3xT operator@example";
 
 /// An answer file, with the parts that tests vary.
 #[derive(Clone, Debug)]

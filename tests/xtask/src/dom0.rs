@@ -90,7 +90,8 @@ impl Dom0 {
         lab.report.stage(&format!("{name}: blessed"), |_| {
             let wait = "for i in $(seq 100); do journalctl -u xenhost-bless -o cat --no-pager | \
                         grep -q 'host blessed' && ok=1 && break; sleep 2; done; test -n \"$ok\" || \
-                        { systemctl status --no-pager -l xenhost-bless; systemctl list-jobs; false; }";
+                        { systemctl status --no-pager -l xenhost-bless; systemctl list-jobs; \
+                        false; }";
             self.shell.must(wait, READY_LIMIT).map(drop)
         })
     }

@@ -141,7 +141,8 @@ impl Spec {
         }
         for (i, disk) in self.disks.iter().enumerate() {
             let (path, serial) = (disk.path.display(), disk.serial);
-            // An unsafe cache is the host's page cache: it survives the end of QEMU, not of the host.
+            // An unsafe cache is the host's page cache: it survives the end of QEMU, not of the
+            // host.
             call = call
                 .arg("-drive")
                 .arg(format!(

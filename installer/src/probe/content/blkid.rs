@@ -1,4 +1,5 @@
-//! The signatures that `blkid` knows: some hundred file systems, RAID members and encrypted volumes.
+//! The signatures that `blkid` knows: some hundred file systems, RAID members and encrypted
+//! volumes.
 
 use std::path::Path;
 

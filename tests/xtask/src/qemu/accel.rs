@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn the_probe_tells_a_working_accelerator_from_none() {
         let dir = tempfile::tempdir().unwrap();
-        // In a checkout without QEMU there is nothing to tell; `cargo xtask test` installs it first.
+        // In a checkout without QEMU there is nothing to tell; `cargo xtask test` installs it
+        // first.
         if Path::new("/usr/bin/qemu-system-x86_64").exists() {
             assert!(boots("tcg", dir.path()).unwrap());
             assert!(!boots("none-such", dir.path()).unwrap());

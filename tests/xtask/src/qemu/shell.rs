@@ -31,7 +31,8 @@ pub(crate) struct Did {
     pub(crate) output: String,
 }
 
-/// Logs in on the serial console, where `login:` has just been said, and starts a shell on the port.
+/// Logs in on the serial console, where `login:` has just been said, and starts a shell on the
+/// port.
 ///
 /// The getty is sometimes started a second time while the boot ends, and forgets what was typed;
 /// hence the attempts.
