@@ -187,6 +187,7 @@ fn end_trial(
     } else {
         let next = state.blessed();
         boot.commit(next)?;
+        boot.clear_reason()?;
         remember(&path, Record { slot: next.slot, generation: next.generation })?;
         (next.slot, next.generation)
     };

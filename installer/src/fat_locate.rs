@@ -5,6 +5,8 @@
 //! made once by the installer and never moved, and anything else is refused. A file system driver
 //! would be free to write elsewhere.
 
+use std::fmt;
+
 use partitioner::block::{BlockIo, IoError};
 use partitioner::units::Lba;
 
@@ -28,6 +30,22 @@ pub struct Located {
     pub size: u32,
 }
 
+/// What a name of a path stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Folder,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Folder => "folder",
+        })
+    }
+}
+
 /// Why a file's place is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum LocateError {
@@ -38,7 +56,7 @@ pub enum LocateError {
     #[error("{volume}: {path} does not exist, {missing:?} was not found")]
     Absent { volume: String, path: String, missing: String },
     #[error("{volume}: {path}: {part:?} is a {is}, a {wanted} is needed")]
-    WrongKind { volume: String, path: String, part: String, is: &'static str, wanted: &'static str },
+    WrongKind { volume: String, path: String, part: String, is: Kind, wanted: Kind },
     #[error("{volume}: {path} has {size} bytes, which is not one cluster of {cluster} bytes")]
     NotOneCluster { volume: String, path: String, size: u32, cluster: u64 },
     #[error("{volume}: the chain of {path} is broken at cluster {cluster}")]
@@ -66,13 +84,13 @@ pub fn locate(disk: &mut dyn BlockIo, path: &str) -> Result<Located, LocateError
     for name in folders {
         let entry = find(&mut volume, path, folder, name)?;
         if !entry.folder {
-            return Err(wrong_kind(&volume, path, name, "file", "folder"));
+            return Err(wrong_kind(&volume, path, name, Kind::File, Kind::Folder));
         }
         folder = cluster_of(&volume, path, &entry)?;
     }
     let entry = find(&mut volume, path, folder, file_name)?;
     if entry.folder {
-        return Err(wrong_kind(&volume, path, file_name, "folder", "file"));
+        return Err(wrong_kind(&volume, path, file_name, Kind::Folder, Kind::File));
     }
     single_cluster(&mut volume, path, &entry)
 }
@@ -142,13 +160,7 @@ fn absent(volume: &Volume<'_>, path: &str, missing: &str) -> LocateError {
     }
 }
 
-fn wrong_kind(
-    volume: &Volume<'_>,
-    path: &str,
-    part: &str,
-    is: &'static str,
-    wanted: &'static str,
-) -> LocateError {
+fn wrong_kind(volume: &Volume<'_>, path: &str, part: &str, is: Kind, wanted: Kind) -> LocateError {
     LocateError::WrongKind {
         volume: volume.name().to_owned(),
         path: path.to_owned(),

@@ -50,11 +50,14 @@ pub enum ProbeError {
     Read { path: PathBuf, source: io::Error },
     #[error("{}: {what}", path.display())]
     Unexpected { path: PathBuf, what: String },
-    #[error("{} is neither a whole disk nor an image file", path.display())]
-    NotADisk { path: PathBuf },
+    #[error("{} is not an image file", path.display())]
+    NotAnImage { path: PathBuf },
     #[error("{} does not exist; make it first, for example with `truncate -s 60G`", path.display())]
     NoImage { path: PathBuf },
-    #[error("{} has {bytes} bytes, not a whole number of {block_size}-byte blocks", path.display())]
+    #[error(
+        "{} has {bytes} bytes, which is not a whole number of {block_size}-byte blocks",
+        path.display()
+    )]
     Ragged { path: PathBuf, bytes: u64, block_size: u64 },
 }
 
@@ -77,7 +80,7 @@ pub fn probe_machine(machine: &Machine, run: &mut dyn Run) -> Result<HostFacts, 
     })
 }
 
-/// An image file, or one device of this machine, as the disk with the serial `name`.
+/// An image file, as the disk with the serial `name`.
 pub fn probe_image(
     name: &str,
     path: &Path,
@@ -92,7 +95,7 @@ pub fn probe_image(
         read(error)
     })?;
     if !meta.is_file() {
-        return Err(ProbeError::NotADisk { path: path.to_owned() });
+        return Err(ProbeError::NotAnImage { path: path.to_owned() });
     }
     if meta.len() % block_size.bytes() != 0 {
         let (bytes, block_size) = (meta.len(), block_size.bytes());
@@ -116,28 +119,6 @@ pub fn probe_image(
         content: content.lines,
         deployment_id: content.deployment_id,
     })
-}
-
-/// One whole block device of the running machine, even of a kind that `probe` leaves out (a loop
-/// device), as the disk with the serial `name`.
-pub fn probe_device(name: &str, path: &Path, run: &mut dyn Run) -> Result<DiskFacts, ProbeError> {
-    let machine = Machine::running();
-    let real =
-        path.canonicalize().map_err(|source| ProbeError::Read { path: path.to_owned(), source })?;
-    let kernel_name = real
-        .strip_prefix(&machine.dev)
-        .ok()
-        .and_then(Path::to_str)
-        // sysfs writes the `/` of `cciss/c0d0` as `!`.
-        .map(|name| name.replace('/', "!"));
-    match kernel_name {
-        Some(kernel) if machine.sys.join("block").join(&kernel).is_dir() => {
-            let mut facts = disk::facts(&machine, &kernel, run)?;
-            facts.serial = Some(name.to_owned());
-            Ok(facts)
-        }
-        Some(_) | None => Err(ProbeError::NotADisk { path: path.to_owned() }),
-    }
 }
 
 /// The names below `/dev/disk/by-id` that the disk has now.

@@ -83,6 +83,11 @@ impl BootFiles {
         self.overwrite(self.state, STATE, &block)
     }
 
+    /// An earlier try that failed is no news after a good boot; the journal still has it.
+    pub fn clear_reason(&mut self) -> Result<(), StateFileError> {
+        if self.reason()?.is_some() { self.write_reason("") } else { Ok(()) }
+    }
+
     pub fn write_reason(&mut self, reason: &str) -> Result<(), StateFileError> {
         self.overwrite(self.reason, REASON, &reason_block(reason))
     }

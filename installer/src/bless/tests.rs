@@ -266,6 +266,16 @@ fn a_host_with_nothing_to_fall_back_to_stays_up() {
 }
 
 #[test]
+fn a_good_boot_takes_the_reason_of_a_bad_one_away() {
+    let mut dom0 = Dom0::new(Slot::B, TRIAL);
+    dom0.failed_units = "ssh.service loaded failed failed y".into();
+    assert!(!dom0.bless().is_good());
+    dom0.failed_units.clear();
+    assert!(dom0.bless().is_good());
+    assert_eq!(super::boot_state(&mut dom0).unwrap().1, None);
+}
+
+#[test]
 fn units_that_nobody_needs_may_fail() {
     let mut dom0 = Dom0::new(Slot::A, BootState::FRESH);
     dom0.failed_units = "logrotate.service loaded failed failed x".into();

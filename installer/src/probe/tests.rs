@@ -246,5 +246,5 @@ fn images_are_disks_of_the_given_serial() {
     let error = image(BlockSize::B4096).unwrap_err().to_string();
     assert!(error.contains("not a whole number of 4096-byte blocks"), "{error}");
     let error = probe_image("x", folder.path(), BlockSize::B512, &mut Processes).unwrap_err();
-    assert!(error.to_string().contains("neither a whole disk nor an image"), "{error}");
+    assert!(error.to_string().contains("is not an image file"), "{error}");
 }
