@@ -42,7 +42,7 @@ impl BootConf {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Self {
             root: root_argument(root_partuuid),
-            xen_args: words(&format!("{} ucode=scan loglvl=warning", dom0.xen_args())),
+            xen_args: words(&format!("{} ucode=scan", dom0.xen_args())),
             xen_console: words("com1=115200,8n1 console=com1,vga"),
             // A panic reboots, so that a host on trial uses up its tries without a hand on it.
             kernel_args: words("ro panic=10"),
