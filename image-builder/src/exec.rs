@@ -18,9 +18,9 @@ const TAIL_LINES_MAX: usize = 30;
 /// Where programs of the build machine are looked for, in this order.
 const PROGRAM_DIRS: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-/// The loader of a Debian amd64 tree and where its libraries lie, relative to the tree.
-const LOADER: &str = "usr/lib64/ld-linux-x86-64.so.2";
-const LOADER_IN_LIBRARIES: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
+/// The loader of a Debian amd64 tree and its libraries, relative to the tree. Not the loader's
+/// official place in lib64: older suites have an absolute link there, which leads out of the tree.
+const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 #[derive(Debug, Error)]
@@ -85,9 +85,10 @@ impl Call {
         if !path.exists() {
             return Err(missing(&path));
         }
-        let loader =
-            [LOADER, LOADER_IN_LIBRARIES].iter().map(|l| tree.join(l)).find(|p| p.is_file());
-        let loader = loader.ok_or_else(|| missing(&tree.join(LOADER)))?;
+        let loader = tree.join(LOADER);
+        if !loader.is_file() {
+            return Err(missing(&loader));
+        }
         let name = Path::new(program).file_name().unwrap_or_default();
         Ok(Self::new(loader.into_os_string())
             .arg("--argv0")

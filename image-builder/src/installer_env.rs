@@ -63,6 +63,7 @@ const LINKS: &[(&str, &str)] = &[
     ("lib", "usr/lib"),
     ("lib64", "usr/lib64"),
     ("sbin", "usr/sbin"),
+    ("usr/lib64/ld-linux-x86-64.so.2", "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
     ("var/run", "../run"),
 ];
 const FOLDERS: &[&str] =
@@ -143,9 +144,6 @@ fn add_libraries(archive: &mut Archive<Vec<u8>>, tools: &Path) -> Result<()> {
         })?;
         let to = below.to_string_lossy().replace("/../", "/");
         copy(archive, tools, &to, &to)?;
-        if to.ends_with("/ld-linux-x86-64.so.2") {
-            archive.file("usr/lib64/ld-linux-x86-64.so.2", 0o755, &read(&path)?)?;
-        }
     }
     Ok(())
 }

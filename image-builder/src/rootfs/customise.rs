@@ -29,6 +29,7 @@ const DISABLED: &[&str] = &["systemd-networkd-wait-online.service", "sshd-keygen
 const REMOVED: &[&str] = &[
     "etc/apt/apt.conf.d/99mmdebstrap",
     "etc/.pwd.lock",
+    "etc/.resolv.conf.systemd-resolved.bak",
     "etc/group-",
     "etc/gshadow-",
     "etc/passwd-",
@@ -63,7 +64,8 @@ pub fn customise(root: &Path, host_installer: &Path, sources: &[Source]) -> Resu
     put(root, "etc/machine-id", 0o444, b"")?;
     put(root, "etc/apt/sources.list.d/xenhost.sources", 0o644, deb822(root, sources).as_bytes())?;
     systemctl(root, "enable", ENABLED)?;
-    systemctl(root, "disable", DISABLED)?;
+    let there = DISABLED.iter().copied().filter(|unit| has_unit(root, unit));
+    systemctl(root, "disable", &there.collect::<Vec<_>>())?;
     never_save_guests(root)?;
     for path in REMOVED {
         remove(&root.join(path))?;
@@ -75,9 +77,18 @@ pub fn customise(root: &Path, host_installer: &Path, sources: &[Source]) -> Resu
     std::fs::create_dir_all(root.join("var/lib/xenhost")).map_err(Error::io(root))
 }
 
+/// Not every suite has every unit.
+fn has_unit(root: &Path, unit: &str) -> bool {
+    root.join("usr/lib/systemd/system").join(unit).exists()
+        || root.join("lib/systemd/system").join(unit).exists()
+}
+
 fn systemctl(root: &Path, verb: &str, units: &[&str]) -> Result<()> {
     // In the tree, not on it: the build machine may have no systemd, or an older one.
     let call = Call::host("chroot", "coreutils")?.arg(root).arg("systemctl").arg("--quiet");
+    if units.is_empty() {
+        return Ok(());
+    }
     call.arg(verb).args(units).output()?;
     Ok(())
 }
