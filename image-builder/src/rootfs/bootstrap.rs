@@ -91,7 +91,10 @@ fn mmdebstrap(recipe: &Recipe<'_>, out: &Path, progress: &dyn Progress) -> Resul
     if recipe.variant == Variant::System {
         overlay::lay(stage.path(), Phase::BeforePackages)?;
     }
-    let mut call = Call::host("mmdebstrap", "mmdebstrap")?
+    Call::host("mmdebstrap", "mmdebstrap")?;
+    // In a mount namespace of its own: what it binds into the tree goes with it, however it ends.
+    let mut call = Call::host("unshare", "util-linux")?
+        .args(["--mount", "--propagation", "private", "mmdebstrap"])
         .args(["--mode=root", "--format=directory", "--skip=essential/unlink,download/empty"])
         .args([
             "--aptopt=APT::Install-Recommends \"false\"",
@@ -113,7 +116,7 @@ fn mmdebstrap(recipe: &Recipe<'_>, out: &Path, progress: &dyn Progress) -> Resul
     }
     call = call.arg(recipe.suite).arg(out);
     call = call.args(recipe.sources.iter().map(Source::line));
-    call.watch(progress).map_err(|error| recognise(error, recipe.suite))
+    call.watch(progress).map_err(|error| recognise(error, recipe))
 }
 
 fn quoted(path: &Path) -> String {
@@ -144,11 +147,15 @@ fn keep_hook(debs: &Path) -> String {
 }
 
 /// Finds the situation behind apt's words.
-fn recognise(error: ExecError, suite: &str) -> Error {
+fn recognise(error: ExecError, recipe: &Recipe<'_>) -> Error {
     let tail = error.stderr_tail();
-    let names: Vec<String> = tail.iter().filter_map(|line| missing_package(line)).collect();
+    let mut names: Vec<String> = tail.iter().filter_map(|line| missing_package(line)).collect();
+    if tail.iter().any(|line| line.contains("did not find any indices")) {
+        // An archive without a single package lacks them all.
+        names.extend(recipe.packages.iter().map(|name| (*name).to_owned()));
+    }
     if !names.is_empty() {
-        return Error::PackageMissing { names, suite: suite.to_owned() };
+        return Error::PackageMissing { names, suite: recipe.suite.to_owned() };
     }
     let full = tail.iter().any(|line| line.contains("No space left on device"));
     if full {
