@@ -60,11 +60,16 @@ pub fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
             continue;
         }
         let path = full(root, &node.path);
-        let stamp = Timespec { tv_sec: epoch, tv_nsec: 0 };
-        let times = Timestamps { last_access: stamp, last_modification: stamp };
-        rustix::fs::utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| Error::io(&path)(e.into()))?;
+        set_time(&path, epoch).map_err(Error::io(&path))?;
     }
+    Ok(())
+}
+
+/// Dates one node, a link itself and not what it points to. `time` in seconds since 1970.
+pub fn set_time(path: &Path, time: i64) -> std::io::Result<()> {
+    let stamp = Timespec { tv_sec: time, tv_nsec: 0 };
+    let times = Timestamps { last_access: stamp, last_modification: stamp };
+    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(())
 }
 

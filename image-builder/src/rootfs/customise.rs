@@ -54,6 +54,9 @@ const REMOVED: &[&str] = &[
     "var/lib/dpkg/statoverride-old",
 ];
 
+/// Before any package was made, in seconds since 1970.
+const LONG_AGO: i64 = 1_000_000_000;
+
 /// Turns Debian's tree at `root` into a dom0.
 pub fn customise(root: &Path, host_installer: &Path, sources: &[Source]) -> Result<()> {
     overlay::lay(root, Phase::AfterPackages)?;
@@ -67,6 +70,7 @@ pub fn customise(root: &Path, host_installer: &Path, sources: &[Source]) -> Resu
     let there = DISABLED.iter().copied().filter(|unit| has_unit(root, unit));
     systemctl(root, "disable", &there.collect::<Vec<_>>())?;
     never_save_guests(root)?;
+    keep_key_maps(root)?;
     for path in REMOVED {
         remove(&root.join(path))?;
     }
@@ -100,6 +104,17 @@ fn never_save_guests(root: &Path) -> Result<()> {
     let text = set_variable(&text, "XENDOMAINS_SAVE", "\"\"");
     let text = set_variable(&text, "XENDOMAINS_RESTORE", "false");
     std::fs::write(&path, text).map_err(Error::io(&path))
+}
+
+/// Dates the keyboard's configuration before the key maps that the packages computed from it:
+/// console-setup computes them again at a boot unless they are younger, and in the image all files
+/// have one time.
+fn keep_key_maps(root: &Path) -> Result<()> {
+    for name in ["etc/default/keyboard", "etc/default/console-setup"] {
+        let path = root.join(name);
+        tree::set_time(&path, LONG_AGO).map_err(Error::io(&path))?;
+    }
+    Ok(())
 }
 
 /// Shell text with `name` set to `value`, where it was set or at the end.

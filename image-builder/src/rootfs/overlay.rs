@@ -42,6 +42,7 @@ pub const FILES: &[File] = &[
     file!(BeforePackages, 0o644, "etc/initramfs-tools/conf.d/xenhost"),
     file!(AfterPackages, 0o755, "etc/kernel/postinst.d/zz-xenhost"),
     file!(AfterPackages, 0o755, "etc/kernel/postrm.d/zz-xenhost"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/console-setup.service.d/xenhost.conf"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xendomains.service.d/xenhost.conf"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-bless.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-ssh-keys.service"),

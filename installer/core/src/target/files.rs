@@ -66,8 +66,15 @@ fn clock(timezone: &str) -> Vec<TargetFile> {
     ]
 }
 
-/// For Debian's console-setup, and for systemd where console-setup is not there.
+/// What the dom0 image comes with, key maps and all.
+const IMAGE_KEYMAP: &str = "us";
+
+/// For Debian's console-setup, and for systemd where console-setup is not there. Nothing is written
+/// for the image's own keyboard: a new file would make console-setup compute its key maps again.
 fn keyboard(keymap: &str) -> Vec<TargetFile> {
+    if keymap == IMAGE_KEYMAP {
+        return Vec::new();
+    }
     let debian = format!(
         "XKBMODEL=\"pc105\"\n\
          XKBLAYOUT=\"{keymap}\"\n\
