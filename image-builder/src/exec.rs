@@ -162,6 +162,12 @@ impl Call {
         Err(ExecError::Status { command: self.text(), status: output.status, stderr_tail })
     }
 
+    /// What it says on standard error, for programs that tell their version there.
+    pub fn said(&self) -> Result<String, ExecError> {
+        let output = self.command().output().map_err(|e| self.not_started(e))?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Runs it for long work: each line it says on standard error goes to `progress`.
     pub fn watch(&self, progress: &dyn Progress) -> Result<(), ExecError> {
         let mut child = self
@@ -185,12 +191,6 @@ impl Call {
             return Ok(());
         }
         Err(ExecError::Status { command: self.text(), status, stderr_tail: tail })
-    }
-
-    /// Runs it with this process's terminal and returns its exit code.
-    pub fn attached(&self) -> Result<i32, ExecError> {
-        let status = self.command().status().map_err(|e| self.not_started(e))?;
-        Ok(status.code().unwrap_or(1))
     }
 
     fn not_started(&self, source: std::io::Error) -> ExecError {

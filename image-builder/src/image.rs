@@ -38,6 +38,12 @@ pub fn make(
     let inodes = u64::try_from(nodes.len()).unwrap_or(u64::MAX);
     // A third stays free, for the packages of the first months.
     let per_inode = BYTES_PER_INODE.min(size / (inodes.saturating_mul(3) / 2).max(1)).max(BLOCK);
+    if !sorts_and_dates(tools)? {
+        progress.warn(
+            "this suite's mke2fs keeps the tree's times and order: the dom0 image of another build \
+             will differ",
+        );
+    }
     match std::fs::remove_file(out) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(out)(e)),
         _ => {}
@@ -60,6 +66,20 @@ pub fn make(
         .watch(progress)?;
     check_length(out, size)?;
     Ok(size)
+}
+
+/// Since 1.47.1 mke2fs takes the files of a tree in order and their times from
+/// `SOURCE_DATE_EPOCH`. Debian 12 has an older one.
+fn sorts_and_dates(tools: &Path) -> Result<bool> {
+    let said = Call::in_tree(tools, "usr/sbin/mke2fs")?.arg("-V").said()?;
+    Ok((1, 47, 1) <= version(&said).unwrap_or((0, 0, 0)))
+}
+
+/// The version in `mke2fs 1.47.2 (1-Jan-2025)`.
+fn version(said: &str) -> Option<(u32, u32, u32)> {
+    let word = said.split_whitespace().nth(1)?;
+    let mut parts = word.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
 
 /// What mke2fs understood must be what was meant: a file system that claims more than its file
@@ -113,6 +133,13 @@ pub fn uuid(seed: &[u8; 32], at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_of_mke2fs() {
+        assert_eq!(version("mke2fs 1.47.2 (1-Jan-2025)\n\tUsing"), Some((1, 47, 2)));
+        assert_eq!(version("mke2fs 1.48-WIP (x)"), Some((1, 48, 0)));
+        assert_eq!(version("mke2fs"), None);
+    }
 
     #[test]
     fn a_uuid_has_its_version() {
