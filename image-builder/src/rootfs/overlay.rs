@@ -46,6 +46,7 @@ pub const FILES: &[File] = &[
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xendomains.service.d/xenhost.conf"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-bless.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-ssh-keys.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system.conf.d/xenhost.conf"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/refresh-boot-menu"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/ssh-keys"),
     file!(AfterPackages, 0o755, "usr/sbin/update-grub"),

@@ -52,9 +52,9 @@ fn fstab(plan: &Plan) -> String {
     line(
         plan.ids.logs,
         "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
-         x-systemd.device-timeout=30s 0 2",
+         x-systemd.device-timeout=180s 0 2",
     );
-    line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=30s 0 0");
+    line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=180s 0 0");
     fstab
 }
 
