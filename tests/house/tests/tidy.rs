@@ -33,7 +33,7 @@ fn untidy(source: &Source) -> Vec<String> {
         let held = banned().into_iter().filter(|word| text.contains(word.as_str()));
         found.extend(held.map(|word| format!("{path}: holds {word}")));
     }
-    if !std::path::Path::new(path).extension().is_some_and(|e| e == "rs") {
+    if std::path::Path::new(path).extension().is_none_or(|e| e != "rs") {
         return found;
     }
     if path.ends_with("/mod.rs") {
