@@ -37,7 +37,6 @@ pub(crate) struct Call {
     program: OsString,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    unset: Vec<OsString>,
     dir: Option<PathBuf>,
     limit: Duration,
 }
@@ -63,7 +62,6 @@ impl Call {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             env: vec![("LC_ALL".into(), "C".into())],
-            unset: Vec::new(),
             dir: None,
             limit: Duration::from_secs(60),
         }
@@ -81,11 +79,6 @@ impl Call {
 
     pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((key.into(), value.as_ref().to_owned()));
-        self
-    }
-
-    pub(crate) fn unset(mut self, key: &str) -> Self {
-        self.unset.push(key.into());
         self
     }
 
@@ -113,9 +106,6 @@ impl Call {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program).args(&self.args);
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
-        for key in &self.unset {
-            command.env_remove(key);
-        }
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }

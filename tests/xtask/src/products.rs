@@ -38,15 +38,18 @@ pub(crate) struct Products {
 
 pub(crate) fn build_binaries(folders: &Folders, report: &mut Report) -> Result<Binaries> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The static flag goes with an explicit target, so that it does not reach build scripts. The
+    // builder needs no static link, but so the two share every crate they have in common.
     let build = |args: &[&str]| {
-        Call::new(&cargo).args(["build", "--release"]).args(args).dir(&folders.repo)
+        Call::new(&cargo)
+            .args(["build", "--release", "--target", TARGET])
+            .args(args)
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .dir(&folders.repo)
+            .limit(CARGO_LIMIT)
     };
-    // The static flag goes with an explicit target, so that it reaches neither build scripts nor
-    // the builds of the others, which would all be made again at every change of flags.
-    let installer = build(&["--target", TARGET, "-p", "installer", "--bin", "host-installer"])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .limit(CARGO_LIMIT);
-    let builder = build(&["-p", "image-builder"]).unset("RUSTFLAGS").limit(CARGO_LIMIT);
+    let installer = build(&["-p", "installer", "--bin", "host-installer"]);
+    let builder = build(&["-p", "image-builder"]);
     run_logged(report, "build host-installer", &installer, &folders.cache.join("installer.log"))?;
     run_logged(report, "build image-builder", &builder, &folders.cache.join("builder.log"))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
@@ -58,12 +61,10 @@ pub(crate) fn build_binaries(folders: &Folders, report: &mut Report) -> Result<B
             std::fs::copy(&from, to).at("copying to", to).map(drop)
         })
     };
+    let release = target.join(TARGET).join("release");
     Ok(Binaries {
-        host_installer: copy(
-            target.join(TARGET).join("release/host-installer"),
-            "bin-host-installer",
-        )?,
-        image_builder: copy(target.join("release/image-builder"), "bin-image-builder")?,
+        host_installer: copy(release.join("host-installer"), "bin-host-installer")?,
+        image_builder: copy(release.join("image-builder"), "bin-image-builder")?,
     })
 }
 
