@@ -80,6 +80,8 @@ impl Progress for Show {
         let line = format!("warning: {text}");
         match stage.as_ref().and_then(|s| s.bar.as_ref()) {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            // The stage's title stands without an end of line.
+            None if stage.is_some() => eprintln!("\n{line}"),
             None => eprintln!("{line}"),
         }
     }
