@@ -26,7 +26,7 @@ pub(super) fn reinstall(lab: &mut Lab) -> Result<()> {
     let disks = [target.clone(), Disk { path: archive, serial: ARCHIVE }];
     let mut dom0 = dom0::boot(lab, "reinstall", Firmware::Uefi, &disks)?;
     dom0.wait_ready(lab, "reinstall")?;
-    let before = dom0.must("stat -c %i /boot/xenhost/slot.cfg")?;
+    let before = dom0.must("stat -c %y /boot/xenhost/slot.cfg")?;
     lab.report.stage("reinstall: apt-get", |_| {
         dom0.must("mkdir -p /mnt && mount -o ro /dev/disk/by-id/virtio-SN44 /mnt")?;
         dom0.must("echo 'deb [trusted=yes] file:/mnt ./' >/run/local.list")?;
@@ -43,7 +43,7 @@ pub(super) fn reinstall(lab: &mut Lab) -> Result<()> {
         let said = dom0.shell.must(&command, APT_LIMIT)?;
         ensure(said.contains("Setting up linux-image"), || format!("no kernel was set up:\n{said}"))
     })?;
-    let after = dom0.must("stat -c %i /boot/xenhost/slot.cfg")?;
+    let after = dom0.must("stat -c %y /boot/xenhost/slot.cfg")?;
     ensure(before != after, || "the boot menu was not made anew".to_owned())?;
     dom0.cut_power()?;
     let mut dom0 = dom0::boot(lab, "reinstall-again", Firmware::Uefi, &[target])?;
