@@ -72,8 +72,6 @@ pub(crate) enum MediumKind {
 pub(crate) enum Display {
     Headless,
     Window,
-    /// The BIOS writes its screen to the serial console.
-    ScreenOnSerial,
 }
 
 /// What a machine is made of.
@@ -119,12 +117,8 @@ impl Spec {
 
     fn call(&self, port: &Path) -> Result<Call> {
         let memory = MEMORY_MIB.to_string();
-        let machine = match self.display {
-            Display::ScreenOnSerial => "q35,graphics=off",
-            Display::Headless | Display::Window => "q35",
-        };
         let mut call = Call::new("qemu-system-x86_64")
-            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-M", machine])
+            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-M", "q35"])
             .args(["-accel", &self.accel.0, "-cpu", "qemu64", "-smp", "2", "-m", &memory])
             .args(["-serial", "stdio", "-device", "virtio-rng-pci"])
             .args(["-netdev", "user,id=net,restrict=on"])
@@ -134,7 +128,7 @@ impl Spec {
             .args(["-device", "virtserialport,chardev=port,name=xtask"]);
         call = match self.display {
             Display::Window => call.args(["-device", "VGA"]),
-            Display::Headless | Display::ScreenOnSerial => call.args(["-display", "none"]),
+            Display::Headless => call.args(["-display", "none"]),
         };
         if self.firmware == Firmware::Uefi {
             call = self.firmware_args(call)?;

@@ -7,7 +7,7 @@ use crate::dom0;
 use crate::failure::{Result, ensure};
 use crate::install::{self, Bench};
 use crate::lab::Lab;
-use crate::qemu::{Disk, Display, Firmware, MediumKind};
+use crate::qemu::{Disk, Firmware, MediumKind};
 
 const MESSAGE: &str = "installation not finished";
 const HALF_WAY_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -33,8 +33,8 @@ pub(super) fn install(lab: &mut Lab) -> Result<()> {
     })?;
     bench.check_bystander()?;
     let disk = Disk { path: bench.target.clone(), serial: crate::disks::TARGET };
-    let mut spec = dom0::spec(lab, "power-cut-boot", Firmware::Bios, &[disk]);
-    spec.display = Display::ScreenOnSerial;
+    // The message goes to the screen and, by itself, to the serial line.
+    let spec = dom0::spec(lab, "power-cut-boot", Firmware::Bios, &[disk]);
     lab.report.stage("power-cut: the disk's message", |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&[MESSAGE], MESSAGE_LIMIT, tick)?;
