@@ -69,8 +69,8 @@ const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// Scenarios that nobody has seen end well yet. They run when named, and move into the rotation when
-/// they have: a gate that may be wrong itself says nothing about a change.
+/// Scenarios that nobody has seen end well yet. They run when named, and move into the rotation
+/// when they have: a gate that may be wrong itself says nothing about a change.
 const UNPROVEN: &[&str] = &["package-reinstall"];
 
 /// Which scenarios to run.
