@@ -25,6 +25,10 @@ const ENABLED: &[&str] = &[
 /// maker of SSH keys runs at what systemd takes for a first boot only.
 const DISABLED: &[&str] = &["systemd-networkd-wait-online.service", "sshd-keygen.service"];
 
+/// Mounts every partition by its GPT type, on a host that BIOS started also the boot partition, which
+/// is never to be mounted: what is mounted is in fstab.
+const GENERATOR_MASKED: &str = "systemd-gpt-auto-generator";
+
 /// Files that each host makes for itself, or that tell of the build.
 const REMOVED: &[&str] = &[
     "etc/apt/apt.conf.d/99mmdebstrap",
@@ -69,6 +73,7 @@ pub fn customise(root: &Path, host_installer: &Path, sources: &[Source]) -> Resu
     systemctl(root, "enable", ENABLED)?;
     let there = DISABLED.iter().copied().filter(|unit| has_unit(root, unit));
     systemctl(root, "disable", &there.collect::<Vec<_>>())?;
+    mask_generator(root, GENERATOR_MASKED)?;
     never_save_guests(root)?;
     keep_key_maps(root)?;
     for path in REMOVED {
@@ -95,6 +100,15 @@ fn systemctl(root: &Path, verb: &str, units: &[&str]) -> Result<()> {
     }
     call.arg(verb).args(units).output()?;
     Ok(())
+}
+
+/// systemd.generator(7): a link to `/dev/null` of the same name in a folder that comes first.
+fn mask_generator(root: &Path, name: &str) -> Result<()> {
+    let folder = root.join("etc/systemd/system-generators");
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    let path = folder.join(name);
+    remove(&path)?;
+    symlink("/dev/null", &path).map_err(Error::io(&path))
 }
 
 /// A guest saved by one system and run by the other would meet its own past.

@@ -11,9 +11,6 @@ use crate::boot_menu::{self, BootMenuError};
 use crate::call::{Call, CallError, Output, Processes, Run};
 use crate::probe::Machine;
 
-/// Each as long as [`crate::wait::LIMIT`].
-const CLAIM_WAITS_MAX: u32 = 6;
-
 /// The dom0 that this program runs in.
 #[derive(Debug)]
 pub struct ThisHost {
@@ -59,20 +56,14 @@ impl World for ThisHost {
 
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
         let node = boot_partition(&self.machine, partuuid)?;
-        // Claims the partition: one that is mounted is refused. LVM claims it too, for the moment
-        // in which it looks for its own, and on a slow machine that moment is long.
+        // Claims the partition: one that is mounted is refused. A scan of udev or LVM may hold it
+        // for a moment.
         let mut opened = DeviceDisk::open(&node);
-        for _ in 0..CLAIM_WAITS_MAX {
-            if opened.is_ok() {
-                break;
-            }
-            let again = crate::wait::until(|| {
+        if opened.is_err() {
+            crate::wait::until(|| {
                 opened = DeviceDisk::open(&node);
                 opened.is_ok()
             });
-            if again.is_some() {
-                break;
-            }
         }
         Ok(Box::new(opened?))
     }
