@@ -247,7 +247,13 @@ impl Work<'_> {
         let uuid: Guid = match role {
             Role::Root => ids.root_a,
             Role::Backup => ids.root_b,
-            Role::Sr | Role::Boot | Role::Logs | Role::Swap => {
+            Role::Sr
+            | Role::Boot
+            | Role::Logs
+            | Role::Swap
+            | Role::OldRoot
+            | Role::OldBoot
+            | Role::Preserved => {
                 return Err(HostError::NoPartition { role }.into());
             }
         };

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::layout::Role;
 use crate::table::TablePlan;
-use crate::units::Extent;
+use crate::units::{Extent, Lba};
 
 /// Something that must not be in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,15 +97,15 @@ pub fn check(plan: &TablePlan) -> Vec<Finding> {
 fn head(plan: &TablePlan) -> Vec<Finding> {
     let head = &plan.head;
     let mut parts = vec![
-        ("entry array a", Some(head.array_a)),
-        ("entry array b", Some(head.array_b)),
+        ("entry array", head.gpt.map(|gpt| gpt.array)),
+        ("spare entry array", head.gpt.map(|gpt| gpt.spare)),
         ("rescue record", Some(head.rescue)),
         ("core image a", head.core_a),
         ("core image b", head.core_b),
     ];
     parts.retain(|(_, extent)| extent.is_some());
     let mut findings = Vec::new();
-    let mut before = head.primary_header;
+    let mut before = Lba::new(1);
     for (what, extent) in parts {
         let Some(extent) = extent else { continue };
         if extent.first() <= before {
@@ -190,7 +190,7 @@ mod tests {
     use crate::ids::{Guid, Ids};
     use crate::layout::Firmware;
     use crate::table::{Geometry, Planned, TableRequest, plan_table};
-    use crate::units::{BlockSize, Bytes, Lba};
+    use crate::units::{BlockSize, Bytes};
 
     /// The findings after one thing about a sound plan was spoilt.
     #[track_caller]
@@ -271,8 +271,8 @@ mod tests {
             &[Finding::HeadOverlap { what: "first partition" }],
         );
         finds(
-            |plan| plan.head.array_b = extent(33, 65),
-            &[Finding::HeadOverlap { what: "entry array b" }],
+            |plan| plan.head.gpt.as_mut().unwrap().spare = extent(33, 65),
+            &[Finding::HeadOverlap { what: "spare entry array" }],
         );
     }
 

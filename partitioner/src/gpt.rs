@@ -36,6 +36,8 @@ pub enum GptError {
     Number { number: u32, max: u32 },
     #[error("partition number {number} is used twice")]
     NumberTwice { number: u32 },
+    #[error("the plan is for an MBR")]
+    NotGpt,
     #[error("encoding the partition table: {0}")]
     Encode(#[from] gptman::Error),
     #[error("a part of the partition table lies outside its place")]
@@ -45,23 +47,19 @@ pub enum GptError {
 /// The blocks of the plan's table.
 pub fn encode(plan: &TablePlan) -> Result<GptBlocks, GptError> {
     let entries = entries(plan)?;
-    let head = &plan.head;
-    let backup_array_at = head.backup_array(plan.geometry);
-    let backup_header_at = head.backup_header(plan.geometry);
-    let primary =
-        Place { header: head.primary_header, other_header: backup_header_at, array: head.array_a };
-    let backup = Place {
-        header: backup_header_at,
-        other_header: head.primary_header,
-        array: backup_array_at,
-    };
+    let map = plan.head.gpt.ok_or(GptError::NotGpt)?;
+    let backup_array_at = map.backup_array(plan.geometry);
+    let backup_header_at = map.backup_header(plan.geometry);
+    let primary = Place { header: map.header, other_header: backup_header_at, array: map.array };
+    let backup =
+        Place { header: backup_header_at, other_header: map.header, array: backup_array_at };
     let (primary_header, primary_array) = encode_copy(plan, &entries, &primary)?;
     let (backup_header, backup_array) = encode_copy(plan, &entries, &backup)?;
     Ok(GptBlocks {
         primary_header,
-        primary_header_at: head.primary_header,
+        primary_header_at: map.header,
         primary_array,
-        primary_array_at: head.array_a,
+        primary_array_at: map.array,
         backup_array,
         backup_array_at,
         backup_header,
@@ -101,7 +99,7 @@ fn entry(planned: &Planned) -> GPTPartitionEntry {
         unique_partition_guid: planned.guid.to_gpt_bytes(),
         starting_lba: planned.extent.first().get(),
         ending_lba: planned.extent.last().get(),
-        attribute_bits: 0,
+        attribute_bits: planned.attributes,
         partition_name: planned.name.as_str().into(),
     }
 }

@@ -16,45 +16,74 @@ pub use message::{MESSAGE_MAX, NOT_FINISHED, disarmed_lba0};
 /// Who owns which blocks of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HeadMap {
-    pub primary_header: Lba,
-    /// The primary entry array.
-    pub array_a: Extent,
-    /// A spare place for it, so that a table can be replaced by one write of the header.
-    pub array_b: Extent,
+    /// `None` on a disk with an MBR.
+    pub gpt: Option<GptMap>,
+    /// A byte copy of the LBA 0 that was there before, for a boot loader to chain to.
+    pub old_lba0: Option<Lba>,
     /// Saved old LBA 0 and 1, regions, identifiers, CRC.
     pub rescue: Extent,
     /// GRUB core images. Absent where BIOS cannot start the disk.
     pub core_a: Option<Extent>,
     pub core_b: Option<Extent>,
+    /// The first block that a partition may have. The volume of the MBR layout, which holds
+    /// rescue record and cores in its reserved sectors, lies before it.
     pub first_usable: Lba,
-    /// Blocks in one entry array of 128 entries of 128 bytes.
-    array_blocks: u64,
+}
+
+/// Where the parts of a primary GPT lie. On a disk that is taken over they may be anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct GptMap {
+    pub header: Lba,
+    /// The entry array that the header points to.
+    pub array: Extent,
+    /// Another place for it, so that a table can be replaced by one write of the header.
+    pub spare: Extent,
+}
+
+impl GptMap {
+    /// The last block of the disk.
+    pub fn backup_header(&self, geometry: Geometry) -> Lba {
+        Lba::new(geometry.blocks.saturating_sub(1))
+    }
+
+    /// The backup entry array, right before the backup header.
+    pub fn backup_array(&self, geometry: Geometry) -> Extent {
+        let header = self.backup_header(geometry).get();
+        let first = Lba::new(header.saturating_sub(self.array.blocks()));
+        Extent::with_len(first, self.array.blocks()).unwrap_or(self.array)
+    }
 }
 
 impl HeadMap {
     pub const B512: Self = Self {
-        primary_header: Lba::new(1),
-        array_a: blocks(2, 33),
-        array_b: blocks(34, 65),
+        gpt: Some(GptMap { header: Lba::new(1), array: blocks(2, 33), spare: blocks(34, 65) }),
+        old_lba0: None,
         rescue: blocks(66, 127),
         core_a: Some(blocks(128, 1087)),
         core_b: Some(blocks(1088, 2047)),
         first_usable: Lba::new(2048),
-        array_blocks: 32,
     };
 
     pub const B4096: Self = Self {
-        primary_header: Lba::new(1),
-        array_a: blocks(2, 5),
-        array_b: blocks(6, 9),
+        gpt: Some(GptMap { header: Lba::new(1), array: blocks(2, 5), spare: blocks(6, 9) }),
+        old_lba0: None,
         rescue: blocks(10, 15),
         core_a: None,
         core_b: None,
         first_usable: Lba::new(256),
-        array_blocks: 4,
     };
 
-    /// The map for disks with such blocks; `None` where there is none.
+    /// The MBR layout: all lies in the reserved sectors of the volume at LBA 256.
+    pub const MBR: Self = Self {
+        gpt: None,
+        old_lba0: Some(Lba::new(1032)),
+        rescue: blocks(1033, 1095),
+        core_a: Some(blocks(264, 647)),
+        core_b: Some(blocks(648, 1031)),
+        first_usable: Lba::new(2048),
+    };
+
+    /// The GPT map for disks with such blocks; `None` where there is none.
     pub fn of(block_size: BlockSize) -> Option<Self> {
         match block_size {
             BlockSize::B512 => Some(Self::B512),
@@ -65,24 +94,17 @@ impl HeadMap {
 
     /// LBA 0 to the last block before the partitions.
     pub fn whole(&self) -> Extent {
-        Extent::with_len(Lba::new(0), self.first_usable.get()).unwrap_or(self.array_a)
+        Extent::with_len(Lba::new(0), self.first_usable.get()).unwrap_or(self.rescue)
     }
 
-    /// The last block of the disk.
-    pub fn backup_header(&self, geometry: Geometry) -> Lba {
-        Lba::new(geometry.blocks.saturating_sub(1))
-    }
-
-    /// The backup entry array, right before the backup header.
-    pub fn backup_array(&self, geometry: Geometry) -> Extent {
-        let header = self.backup_header(geometry).get();
-        let first = Lba::new(header.saturating_sub(self.array_blocks));
-        Extent::with_len(first, self.array_blocks).unwrap_or(self.array_a)
-    }
-
-    /// `LastUsableLBA`: the block before the backup entry array.
+    /// The last block that a partition may have: the one before the backup entry array, or the
+    /// last of the disk.
     pub fn last_usable(&self, geometry: Geometry) -> Lba {
-        Lba::new(self.backup_array(geometry).first().get().saturating_sub(1))
+        let end = match &self.gpt {
+            Some(gpt) => gpt.backup_array(geometry).first().get(),
+            None => geometry.blocks,
+        };
+        Lba::new(end.saturating_sub(1))
     }
 }
 

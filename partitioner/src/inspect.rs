@@ -73,6 +73,12 @@ pub struct Found {
     pub name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guid: Option<Guid>,
+    /// GPT: the attribute bits. MBR: the status byte.
+    pub attributes: u64,
+    /// Its entry as the table has it: 128 bytes in a GPT, 16 in an MBR. What is kept is compared
+    /// with it, bit for bit.
+    #[serde(skip)]
+    pub entry: Vec<u8>,
     /// What its first blocks say it holds, such as `ext4 "root-x"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,

@@ -24,9 +24,16 @@ pub enum Role {
     Boot,
     Logs,
     Swap,
+    /// The root of a host that is taken over, until the new system has proved itself.
+    OldRoot,
+    /// Its boot partition.
+    OldBoot,
+    /// A first partition of the manufacturer, or one that was asked for. Never written.
+    Preserved,
 }
 
 impl Role {
+    /// Those that layouts give.
     pub const ALL: [Self; 6] =
         [Self::Root, Self::Backup, Self::Sr, Self::Boot, Self::Logs, Self::Swap];
 
@@ -39,6 +46,9 @@ impl Role {
             Self::Boot => "boot",
             Self::Logs => "logs",
             Self::Swap => "swap",
+            Self::OldRoot => "old-root",
+            Self::OldBoot => "old-boot",
+            Self::Preserved => "preserved",
         }
     }
 }
@@ -144,7 +154,8 @@ impl fmt::Display for LayoutName {
 }
 
 /// How the table is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     Gpt,
     Mbr,

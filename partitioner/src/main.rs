@@ -13,7 +13,8 @@ use partitioner::ids::Ids;
 use partitioner::inspect::{Inspection, Table, inspect};
 use partitioner::layout::{Firmware, LAYOUTS, Layout, Scheme, Size};
 use partitioner::table::{
-    Geometry, LayoutChoice, LayoutError, SrChoice, TablePlan, TableRequest, plan_table,
+    Compat, Geometry, LayoutChoice, LayoutError, PreserveFirst, SrChoice, TablePlan, TableRequest,
+    plan_table,
 };
 use partitioner::units::{BlockSize, Bytes};
 use serde_json::{Value, json};
@@ -182,6 +183,8 @@ fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Failure> {
         firmware: firmware(args.firmware, &opened),
         boot_size: args.boot_size,
         sr: if args.no_sr { SrChoice::None } else { SrChoice::Rest },
+        preserve_first: PreserveFirst::IfUtility,
+        compat: Compat::None,
     };
     let geometry = geometry(&mut opened);
     // Identifiers are drawn when a plan is performed. Here nothing shows them.

@@ -5,9 +5,14 @@
 
 use serde::Serialize;
 
+mod regions;
+
+pub(crate) use regions::joined;
+pub use regions::{wipe_set, write_set};
+
 use crate::head::HeadMap;
 use crate::ids::{Guid, Ids};
-use crate::layout::{DISK_MIN, Firmware, Layout, LayoutName, MODERN, Role, Size, Want};
+use crate::layout::{DISK_MIN, Firmware, Layout, LayoutName, MODERN, Role, Scheme, Size, Want};
 use crate::units::{BlockSize, Bytes, Extent, Lba};
 
 /// Every partition but the rest starts and ends on a multiple of this.
@@ -42,6 +47,27 @@ pub enum SrChoice {
     None,
 }
 
+/// Whether the first partition of the disk stays as it is, with all others after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreserveFirst {
+    Yes,
+    No,
+    /// Where it is a utility partition of the manufacturer.
+    #[default]
+    IfUtility,
+}
+
+/// Whose types, names and sizes the table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compat {
+    #[default]
+    None,
+    /// Those of existing `XenServer` hosts.
+    Xenserver,
+}
+
 /// What is asked of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRequest {
@@ -50,12 +76,21 @@ pub struct TableRequest {
     /// Overrides the layout's size of the boot partition; whole MiB.
     pub boot_size: Option<Bytes>,
     pub sr: SrChoice,
+    pub preserve_first: PreserveFirst,
+    pub compat: Compat,
 }
 
 impl TableRequest {
     /// Everything by default.
     pub const fn new(firmware: Firmware) -> Self {
-        Self { layout: LayoutChoice::Auto, firmware, boot_size: None, sr: SrChoice::Rest }
+        Self {
+            layout: LayoutChoice::Auto,
+            firmware,
+            boot_size: None,
+            sr: SrChoice::Rest,
+            preserve_first: PreserveFirst::IfUtility,
+            compat: Compat::None,
+        }
     }
 }
 
@@ -88,19 +123,31 @@ impl Geometry {
 pub struct Planned {
     pub number: u32,
     pub role: Role,
+    /// Empty in an MBR.
     pub name: String,
+    /// Its type in a GPT; nil in an MBR.
     pub type_guid: Guid,
-    /// PARTUUID.
+    /// Its type in an MBR; 0 in a GPT.
+    pub mbr_type: u8,
+    /// PARTUUID; nil in an MBR, where it follows from the disk signature and the number.
     pub guid: Guid,
     pub extent: Extent,
+    /// GPT: the attribute bits (UEFI 2.10 table 5-8). MBR: the status byte, 0x80 where active.
+    pub attributes: u64,
+    /// Its entry and its content stay as they are, bit for bit.
+    pub kept: bool,
 }
 
 /// A planned table: where everything on the disk lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TablePlan {
     pub layout: LayoutName,
+    pub scheme: Scheme,
     pub geometry: Geometry,
+    /// Nil in an MBR.
     pub disk_guid: Guid,
+    /// The disk signature of an MBR; 0 in a GPT.
+    pub mbr_signature: u32,
     pub head: HeadMap,
     /// In on-disk order.
     pub partitions: Vec<Planned>,
@@ -123,7 +170,7 @@ impl TablePlan {
     pub fn draw(&self, ids: &mut Ids) -> Self {
         let mut drawn = self.clone();
         drawn.disk_guid = ids.guid(DISK_ID);
-        for planned in &mut drawn.partitions {
+        for planned in drawn.partitions.iter_mut().filter(|planned| !planned.kept) {
             planned.guid = ids.guid(partition_id(planned.role));
         }
         drawn
@@ -142,6 +189,9 @@ pub const fn partition_id(role: Role) -> &'static str {
         Role::Boot => "partition-boot",
         Role::Logs => "partition-logs",
         Role::Swap => "partition-swap",
+        Role::OldRoot => "partition-old-root",
+        Role::OldBoot => "partition-old-boot",
+        Role::Preserved => "partition-preserved",
     }
 }
 
@@ -179,8 +229,10 @@ pub fn plan_table(
     let sizes = sizes(geometry, &head, layout, request)?;
     let mut plan = TablePlan {
         layout: layout.name,
+        scheme: layout.scheme,
         geometry,
         disk_guid: Guid::NIL,
+        mbr_signature: 0,
         head,
         partitions: place(geometry, &head, &sizes)?,
     };
@@ -295,74 +347,14 @@ fn place(geometry: Geometry, head: &HeadMap, sizes: &[Sized]) -> Result<Vec<Plan
             role: want.role,
             name: want.name.to_owned(),
             type_guid: want.kind.gpt_type(),
+            mbr_type: 0,
             guid: Guid::NIL,
             extent,
+            attributes: 0,
+            kept: false,
         });
     }
     Ok(partitions)
-}
-
-/// Every block that a fresh install may write, in ascending order, neighbours joined. This is
-/// what the fence is built from.
-///
-/// The whole head; each partition, but of the storage repository only the ranges where a
-/// signature could be; the last MiB of the disk with the backup GPT and whatever an old array,
-/// pool or table left there.
-pub fn write_set(plan: &TablePlan) -> Vec<Extent> {
-    let mut set = vec![plan.head.whole()];
-    for planned in &plan.partitions {
-        if planned.role == Role::Sr {
-            set.extend(edges(plan.geometry, planned.extent));
-        } else {
-            set.push(planned.extent);
-        }
-    }
-    set.extend(tail(plan.geometry));
-    joined(set)
-}
-
-/// What is wiped before the table is written: the edges of each partition, the head without
-/// LBA 0 (which holds the message by then), and the end of the disk.
-pub fn wipe_set(plan: &TablePlan) -> Vec<Extent> {
-    let head = plan.head.whole();
-    let mut set: Vec<Extent> =
-        Extent::new(plan.head.primary_header, head.last()).into_iter().collect();
-    set.extend(plan.partitions.iter().flat_map(|planned| edges(plan.geometry, planned.extent)));
-    set.extend(tail(plan.geometry));
-    joined(set)
-}
-
-/// The first and the last MiB of an extent, or all of a small one.
-fn edges(geometry: Geometry, extent: Extent) -> Vec<Extent> {
-    let mib = geometry.blocks_per_mib().min(extent.blocks());
-    let back = mib.saturating_sub(1);
-    let first = Extent::with_len(extent.first(), mib);
-    let last = Extent::new(Lba::new(extent.last().get().saturating_sub(back)), extent.last());
-    first.into_iter().chain(last).collect()
-}
-
-/// The last MiB of the disk.
-fn tail(geometry: Geometry) -> Option<Extent> {
-    let first = geometry.blocks.checked_sub(geometry.blocks_per_mib())?;
-    Extent::with_len(Lba::new(first), geometry.blocks_per_mib())
-}
-
-/// Sorted, with overlapping and touching extents made one.
-pub(crate) fn joined(mut set: Vec<Extent>) -> Vec<Extent> {
-    set.sort();
-    let mut out: Vec<Extent> = Vec::new();
-    for extent in set {
-        let touches =
-            |before: &Extent| extent.first().get() <= before.last().get().saturating_add(1);
-        match out.last_mut().filter(|before| touches(before)) {
-            Some(before) => {
-                let last = before.last().max(extent.last());
-                *before = Extent::new(before.first(), last).unwrap_or(*before);
-            }
-            None => out.push(extent),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

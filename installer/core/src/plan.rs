@@ -6,7 +6,7 @@
 
 use partitioner::ids::{Guid, Ids};
 use partitioner::layout::Role;
-use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableRequest, plan_table};
+use partitioner::table::{Geometry, LayoutError, TablePlan, TableRequest, plan_table};
 use partitioner::units::{BlockSize, Bytes};
 use serde::Serialize;
 
@@ -104,9 +104,8 @@ pub fn plan(
     let geometry = Geometry::of_size(disk.size, disk.block_size);
     let wish = TableRequest {
         layout: request.layout,
-        firmware: facts.firmware.into(),
         boot_size: request.boot_size,
-        sr: SrChoice::Rest,
+        ..TableRequest::new(facts.firmware.into())
     };
     let table = plan_table(geometry, &wish, ids).map_err(|error| unsuitable(disk, &error))?;
     let dom0 = Dom0Size::for_host(facts.memory, facts.cpus);

@@ -1,7 +1,7 @@
 //! Reading of a GPT with `gptman`, which panics or asks for much memory where a header lies: the
 //! fields that it trusts are checked before it sees them.
 
-use std::io::{Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use gptman::{GPTHeader, GPTPartitionEntry};
 
@@ -39,6 +39,8 @@ pub(super) fn read(disk: &mut dyn BlockIo) -> Result<Result<Gpt, String>, IoErro
 struct Copy {
     header: GPTHeader,
     entries: Vec<GPTPartitionEntry>,
+    /// The entries as they are on the disk.
+    array: Vec<u8>,
 }
 
 impl Copy {
@@ -50,9 +52,11 @@ impl Copy {
 
     fn describe(&self, state: GptState) -> Gpt {
         let (mut partitions, mut broken) = (Vec::new(), Vec::new());
-        for (number, entry) in (1..).zip(&self.entries).filter(|(_, entry)| entry.is_used()) {
+        let raw = self.array.chunks_exact(128);
+        let entries = self.entries.iter().zip(raw);
+        for (number, (entry, raw)) in (1..).zip(entries).filter(|(_, (entry, _))| entry.is_used()) {
             match Extent::new(Lba::new(entry.starting_lba), Lba::new(entry.ending_lba)) {
-                Some(extent) => partitions.push(found(number, extent, entry)),
+                Some(extent) => partitions.push(found(number, extent, entry, raw)),
                 None => broken.push(number),
             }
         }
@@ -61,13 +65,15 @@ impl Copy {
     }
 }
 
-fn found(number: u32, extent: Extent, entry: &GPTPartitionEntry) -> Found {
+fn found(number: u32, extent: Extent, entry: &GPTPartitionEntry, raw: &[u8]) -> Found {
     Found {
         number,
         extent,
         kind: Guid::from_gpt_bytes(entry.partition_type_guid).to_string(),
         name: Some(entry.partition_name.as_str().to_owned()),
         guid: Some(Guid::from_gpt_bytes(entry.unique_partition_guid)),
+        attributes: entry.attribute_bits,
+        entry: raw.to_vec(),
         content: None,
     }
 }
@@ -90,7 +96,12 @@ fn parse(stream: &mut Stream<'_>, offset: u64, block_size: u64) -> Result<Copy, 
     stream.seek(SeekFrom::Start(offset))?;
     let header = GPTHeader::read_from(stream)?;
     let entries = header.read_partitions(stream, block_size)?;
-    Ok(Copy { header, entries })
+    let bytes = entries.len().saturating_mul(128);
+    let mut array = vec![0; bytes];
+    // Within the disk, as `read_partitions` has just shown.
+    stream.seek(SeekFrom::Start(header.partition_entry_lba.saturating_mul(block_size)))?;
+    stream.read_exact(&mut array)?;
+    Ok(Copy { header, entries, array })
 }
 
 /// Checks the fields of a raw header (UEFI 2.10 table 5-5) that must hold before it is parsed.

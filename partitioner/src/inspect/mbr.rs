@@ -16,6 +16,7 @@ pub(super) struct Mbr {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    raw: [u8; 16],
     kind: u8,
     first: u32,
     blocks: u32,
@@ -34,6 +35,8 @@ impl Entry {
             kind: format!("{:#04x}", self.kind),
             name: None,
             guid: None,
+            attributes: self.raw.first().copied().map_or(0, u64::from),
+            entry: self.raw.to_vec(),
             content: None,
         })
     }
@@ -65,6 +68,7 @@ fn entries(sector: &[u8]) -> Option<Vec<Entry>> {
     let table = sector.get(ENTRIES..510)?;
     let sound = table.chunks_exact(16).all(|entry| matches!(entry.first(), Some(0x00 | 0x80)));
     let parse = |entry: &[u8]| Entry {
+        raw: entry.first_chunk().copied().unwrap_or_default(),
         kind: entry.get(4).copied().unwrap_or(0),
         first: le32(entry, 8),
         blocks: le32(entry, 12),

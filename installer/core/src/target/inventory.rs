@@ -80,5 +80,8 @@ const fn key(role: Role) -> &'static str {
         Role::Boot => "boot",
         Role::Logs => "logs",
         Role::Swap => "swap",
+        Role::OldRoot => "old_root",
+        Role::OldBoot => "old_boot",
+        Role::Preserved => "preserved",
     }
 }

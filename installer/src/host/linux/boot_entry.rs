@@ -215,8 +215,11 @@ mod tests {
             role: Role::Boot,
             name: "boot".into(),
             type_guid: Guid::NIL,
+            mbr_type: 0,
             guid: Guid::from_u128(guid),
             extent: Extent::new(Lba::new(2048), Lba::new(4095)).unwrap(),
+            attributes: 0,
+            kept: false,
         }
     }
 

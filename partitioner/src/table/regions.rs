@@ -1,0 +1,67 @@
+//! Which blocks a fresh install may write, and which of them it wipes first.
+
+use super::{Geometry, TablePlan};
+use crate::layout::Role;
+use crate::units::{Extent, Lba};
+
+/// Every block that a fresh install may write, in ascending order, neighbours joined. This is
+/// what the fence is built from.
+///
+/// The whole head; each partition, but of the storage repository only the ranges where a
+/// signature could be; the last MiB of the disk with the backup GPT and whatever an old array,
+/// pool or table left there.
+pub fn write_set(plan: &TablePlan) -> Vec<Extent> {
+    let mut set = vec![plan.head.whole()];
+    for planned in &plan.partitions {
+        if planned.role == Role::Sr {
+            set.extend(edges(plan.geometry, planned.extent));
+        } else {
+            set.push(planned.extent);
+        }
+    }
+    set.extend(tail(plan.geometry));
+    joined(set)
+}
+
+/// What is wiped before the table is written: the edges of each partition, the head without
+/// LBA 0 (which holds the message by then), and the end of the disk.
+pub fn wipe_set(plan: &TablePlan) -> Vec<Extent> {
+    let head = plan.head.whole();
+    let mut set: Vec<Extent> = Extent::new(Lba::new(1), head.last()).into_iter().collect();
+    set.extend(plan.partitions.iter().flat_map(|planned| edges(plan.geometry, planned.extent)));
+    set.extend(tail(plan.geometry));
+    joined(set)
+}
+
+/// The first and the last MiB of an extent, or all of a small one.
+fn edges(geometry: Geometry, extent: Extent) -> Vec<Extent> {
+    let mib = geometry.blocks_per_mib().min(extent.blocks());
+    let back = mib.saturating_sub(1);
+    let first = Extent::with_len(extent.first(), mib);
+    let last = Extent::new(Lba::new(extent.last().get().saturating_sub(back)), extent.last());
+    first.into_iter().chain(last).collect()
+}
+
+/// The last MiB of the disk.
+fn tail(geometry: Geometry) -> Option<Extent> {
+    let first = geometry.blocks.checked_sub(geometry.blocks_per_mib())?;
+    Extent::with_len(Lba::new(first), geometry.blocks_per_mib())
+}
+
+/// Sorted, with overlapping and touching extents made one.
+pub(crate) fn joined(mut set: Vec<Extent>) -> Vec<Extent> {
+    set.sort();
+    let mut out: Vec<Extent> = Vec::new();
+    for extent in set {
+        let touches =
+            |before: &Extent| extent.first().get() <= before.last().get().saturating_add(1);
+        match out.last_mut().filter(|before| touches(before)) {
+            Some(before) => {
+                let last = before.last().max(extent.last());
+                *before = Extent::new(before.first(), last).unwrap_or(*before);
+            }
+            None => out.push(extent),
+        }
+    }
+    out
+}
