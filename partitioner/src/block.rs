@@ -5,6 +5,7 @@
 use std::io;
 
 pub mod device;
+pub mod fault;
 pub mod fence;
 pub mod file;
 pub mod memory;
