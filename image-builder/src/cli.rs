@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use image_builder::error::{Error, Result};
 use image_builder::rootfs::{self, packages::Profile};
-use image_builder::{disk, inspect, iso, release};
+use image_builder::{disk, inspect, iso, release, userns};
 use installer_core::values;
 use partitioner::units::Bytes;
 
@@ -124,8 +124,15 @@ struct RootfsArgs {
 
 pub(crate) fn run(args: Args, show: &Show) -> Result<()> {
     match args.command {
-        Command::Rootfs(args) => run_rootfs(args, show),
-        Command::Release { rootfs, out } => release::build(&rootfs, &out, show).map(drop),
+        Command::Rootfs(args) => {
+            userns::enter()?;
+            run_rootfs(args, show)
+        }
+        Command::Release { rootfs, out } => {
+            // For the owners of the tree's files.
+            userns::enter()?;
+            release::build(&rootfs, &out, show).map(drop)
+        }
         Command::Iso { release, out, answers, append } => {
             iso::build(&iso::Options { release, out, answers, append, epoch: epoch()? }, show)
         }

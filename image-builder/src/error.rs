@@ -28,8 +28,11 @@ pub enum Error {
     BadSuite { suite: String },
     #[error("{url} cannot be read: {reason}")]
     ArchiveUnreachable { url: String, reason: String },
-    #[error("building the dom0 image needs root: its files belong to many users")]
-    NeedsRoot,
+    #[error(
+        "the dom0 image has files of many users, and neither is this root nor does a user \
+         namespace work: {reason}"
+    )]
+    NoNamespace { reason: String },
     #[error("{path} is not {expected}: {reason}", path = path.display())]
     NotA { path: PathBuf, expected: &'static str, reason: String },
     #[error("{what} takes {have} bytes, at most {limit} allowed")]
@@ -59,7 +62,9 @@ impl Error {
             Self::Exec(_) => Exit::ToolFailed,
             Self::Damaged { .. } => Exit::HashMismatch,
             Self::PackageMissing { .. } | Self::ArchiveUnreachable { .. } => Exit::SourceFailed,
-            Self::NoSpace { .. } | Self::NeedsRoot | Self::TooLarge { .. } => Exit::Unsuitable,
+            Self::NoSpace { .. } | Self::NoNamespace { .. } | Self::TooLarge { .. } => {
+                Exit::Unsuitable
+            }
             Self::NoArchive
             | Self::BadSuite { .. }
             | Self::NotA { .. }
@@ -82,7 +87,11 @@ impl Error {
             Self::ArchiveUnreachable { .. } => {
                 Some("check the network, or name another archive with --mirror URL".into())
             }
-            Self::NeedsRoot => Some("run it as root or through sudo".into()),
+            Self::NoNamespace { .. } => Some(
+                "apt-get install uidmap, and see that /etc/subuid and /etc/subgid name you; or \
+                 run it as root"
+                    .into(),
+            ),
             Self::Io { .. }
             | Self::BadSuite { .. }
             | Self::NotA { .. }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -191,6 +192,11 @@ impl Call {
             return Ok(());
         }
         Err(ExecError::Status { command: self.text(), status, stderr_tail: tail })
+    }
+
+    /// Becomes that program; there is no return but with an error.
+    pub fn replace(&self) -> ExecError {
+        self.not_started(self.command().exec())
     }
 
     fn not_started(&self, source: std::io::Error) -> ExecError {

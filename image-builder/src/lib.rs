@@ -25,3 +25,4 @@ pub mod sbom;
 pub mod sources;
 pub mod space;
 pub mod tree;
+pub mod userns;

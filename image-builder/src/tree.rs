@@ -52,11 +52,12 @@ fn add_children(root: &Path, below: &Path, nodes: &mut Vec<Node>) -> Result<()> 
     Ok(())
 }
 
-/// Gives every file that is younger than `epoch` this time, so that the time of the build leaves
-/// no trace.
+/// Gives every folder, and every file that is younger than `epoch`, this time, so that the time of
+/// the build leaves no trace. The time of a folder tells when something was put into it, which a
+/// build from cached packages does at another time than one that fetched them.
 pub fn clamp_times(root: &Path, epoch: i64) -> Result<()> {
     for node in walk(root)? {
-        if node.meta.mtime() < epoch {
+        if node.meta.mtime() < epoch && !node.meta.is_dir() {
             continue;
         }
         let path = full(root, &node.path);

@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -175,6 +176,8 @@ fn spawn(path: &Path, call: &Call) -> io::Result<Child> {
         command.current_dir(folder);
     }
     command
+        // Ctrl-C is for us: we stop between two steps, not in the middle of a tool's work.
+        .process_group(0)
         .args(&call.args)
         .env_clear()
         .env("PATH", FOLDERS.join(":"))

@@ -80,6 +80,8 @@ pub fn customise(root: &Path, host_installer: &Path, sources: &[Source]) -> Resu
         remove(&root.join(path))?;
     }
     remove_ssh_keys(root)?;
+    // The kernel mounts its own over them; an ordinary user's build has none.
+    tree::recreate(&root.join("dev"))?;
     link_resolver(root)?;
     let body = log_directories(root)?;
     put(root, "usr/lib/tmpfiles.d/xenhost-log.conf", 0o644, body.as_bytes())?;

@@ -64,6 +64,10 @@ fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
 }
 
 fn perform(inputs: &Inputs, host: &mut dyn Host, style: Style) -> Outcome {
+    let cancel = Cancel::default();
+    cancel
+        .on_signals()
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("catching signals: {e}")))?;
     let job = Job {
         plan: &inputs.plan,
         request: &inputs.request,
@@ -75,7 +79,7 @@ fn perform(inputs: &Inputs, host: &mut dyn Host, style: Style) -> Outcome {
         scope.spawn(move || console::show(&receive, style));
         // The console ends when the sender is dropped with this closure.
         let send = send;
-        engine::run(job, host, &Cancel::default(), &mut |event| drop(send.send(event)))
+        engine::run(job, host, &cancel, &mut |event| drop(send.send(event)))
     })
     .map_err(|failure| ended(&failure))
 }

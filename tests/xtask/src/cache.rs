@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::call::Call;
 use crate::failure::{At, Result};
 
 /// How many things of each kind are kept.
@@ -61,7 +62,14 @@ fn forget_old(shelf: &Path, current: &str) -> Result<()> {
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let Ok(kind) = path.symlink_metadata() else { return Ok(()) };
     if kind.is_dir() {
-        std::fs::remove_dir_all(path).at("removing", path)
+        let removed = std::fs::remove_dir_all(path);
+        if removed.is_err() && !rustix::process::geteuid().is_root() {
+            // A tree with files of many users, made in a namespace such as this.
+            let rm = ["--user", "--map-root-user", "--map-auto", "rm", "-rf", "--"];
+            Call::new("unshare").args(rm).arg(path).stdout()?;
+            return Ok(());
+        }
+        removed.at("removing", path)
     } else {
         std::fs::remove_file(path).at("removing", path)
     }

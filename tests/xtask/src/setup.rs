@@ -27,6 +27,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("parted", "second opinion on partition tables"),
     ("qemu-system-x86", "the machine in which everything is tried"),
     ("seabios", "BIOS for QEMU"),
+    ("uidmap", "user namespaces, for building the dom0 image without root"),
     ("util-linux", "blkid, setpriv"),
     ("xorriso", "the ISO"),
     ("zstd", "second opinion on the release"),
