@@ -76,6 +76,9 @@ impl fmt::Display for Firmware {
     }
 }
 
+/// Microsoft basic data.
+pub const BASIC_DATA: Guid = Guid::from_u128(0xEBD0_A0A2_B9E5_4433_87C0_68B6_B726_99C7);
+
 /// What a partition table says of a partition's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -96,8 +99,7 @@ impl Kind {
             Self::EfiSystem => Guid::from_u128(0xC12A_7328_F81F_11D2_BA4B_00A0_C93E_C93B),
             Self::LinuxSwap => Guid::from_u128(0x0657_FD6D_A4AB_43C4_84E5_0933_C84B_4F4F),
             Self::LinuxLvm => Guid::from_u128(0xE6D6_D379_F507_44C2_A23C_238F_2A3D_F928),
-            // Microsoft basic data.
-            Self::SmallFat => Guid::from_u128(0xEBD0_A0A2_B9E5_4433_87C0_68B6_B726_99C7),
+            Self::SmallFat => BASIC_DATA,
         }
     }
 
@@ -111,6 +113,16 @@ impl Kind {
             Self::SmallFat => 0x01,
         }
     }
+}
+
+/// Whose types, names and sizes the table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compat {
+    #[default]
+    None,
+    /// Those of existing `XenServer` hosts.
+    Xenserver,
 }
 
 /// How large a partition is to be.
@@ -137,6 +149,25 @@ pub struct Want {
     pub kind: Kind,
 }
 
+impl Want {
+    /// The name in the GPT entry. Existing hosts have those of their newest installer, or none.
+    pub const fn gpt_name(&self, compat: Compat) -> &'static str {
+        match (compat, self.role) {
+            (Compat::Xenserver, Role::Sr) => "localsr",
+            (Compat::Xenserver, Role::Boot) => "ESP",
+            (Compat::None | Compat::Xenserver, _) => self.name,
+        }
+    }
+
+    /// The type in the GPT entry. Existing hosts have Microsoft's for root, backup and logs.
+    pub const fn gpt_type(&self, compat: Compat) -> Guid {
+        match (compat, self.kind) {
+            (Compat::Xenserver, Kind::LinuxData) => BASIC_DATA,
+            (Compat::None | Compat::Xenserver, kind) => kind.gpt_type(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayoutName {
@@ -153,12 +184,24 @@ impl fmt::Display for LayoutName {
     }
 }
 
+/// The size of the boot partition on existing hosts.
+pub const XENSERVER_BOOT: Bytes = Bytes::mib(512);
+
 /// How the table is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     Gpt,
     Mbr,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gpt => "gpt",
+            Self::Mbr => "mbr",
+        })
+    }
 }
 
 /// A declared table of partitions, in on-disk order.
@@ -177,12 +220,6 @@ impl Layout {
     /// The want with this role.
     pub fn want(&self, role: Role) -> Option<&Want> {
         self.wants.iter().find(|want| want.role == role)
-    }
-
-    /// Whether it can be planned by now. The tables of the others are fixed already, since what
-    /// reads disks needs them too.
-    pub const fn is_available(&self) -> bool {
-        matches!(self.name, LayoutName::Modern)
     }
 
     /// The sum of the fixed sizes, without the rest.

@@ -1,7 +1,7 @@
 //! Partition tables that are planned before they are written, and written in an order that a power
 //! cut cannot turn against the host.
 //!
-//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`check`], [`head`], [`gpt`]. Only [`block`]
+//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`check`], [`head`], [`gpt`], [`mbr`]. Only [`block`]
 //! and its children touch devices and files; [`write`] and [`inspect`] reach a disk through it.
 
 pub mod block;
@@ -11,6 +11,7 @@ pub mod head;
 pub mod ids;
 pub mod inspect;
 pub mod layout;
+pub mod mbr;
 pub mod table;
 pub mod units;
 pub mod write;

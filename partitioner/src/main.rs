@@ -318,8 +318,7 @@ fn layout_text(layout: &Layout, out: &mut dyn Write) -> io::Result<()> {
     let scheme = scheme(layout);
     let firmware: Vec<String> = layout.firmware.iter().map(ToString::to_string).collect();
     let (name, min) = (layout.name, layout.disk_min);
-    let note = if layout.is_available() { "" } else { ", not available yet" };
-    writeln!(out, "{name} ({scheme}, {}), disks from {min}{note}", firmware.join(" and "))?;
+    writeln!(out, "{name} ({scheme}, {}), disks from {min}", firmware.join(" and "))?;
     for want in layout.wants {
         writeln!(out, "{:>6}  {:<8} {}", want.number, want.role.as_str(), size_text(want.size))?;
     }
@@ -337,7 +336,6 @@ fn layout_json(layout: &Layout) -> Value {
         "scheme": scheme(layout),
         "firmware": layout.firmware,
         "disk_min": layout.disk_min,
-        "available": layout.is_available(),
         "partitions": partitions,
     })
 }

@@ -85,7 +85,6 @@ fn errors_have_their_exit_codes() {
     let large = path.to_str().unwrap();
     let four_k = ["plan", large, "--sector-size", "4096", "--firmware", "bios"];
     ends(&four_k, 13, "cannot be started by BIOS");
-    ends(&["plan", large, "--layout", "legacy"], 13, "layout legacy is not available yet");
 }
 
 #[test]
@@ -106,7 +105,7 @@ fn every_layout_is_listed() {
     let (code, out, _) = partitioner(&["layouts"]);
     assert_eq!(code, 0);
     assert!(out.starts_with("modern (gpt, bios and uefi), disks from 46 GiB\n"), "{out}");
-    assert!(out.contains("legacy (mbr, bios), disks from 12 GiB, not available yet"), "{out}");
+    assert!(out.contains("legacy (mbr, bios), disks from 12 GiB"), "{out}");
     let (_, out, _) = partitioner(&["layouts", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 3);

@@ -5,7 +5,7 @@
 //! by value.
 
 use partitioner::ids::{Guid, Ids};
-use partitioner::layout::Role;
+use partitioner::layout::{LayoutName, MODERN, Role};
 use partitioner::table::{Geometry, LayoutError, TablePlan, TableRequest, plan_table};
 use partitioner::units::{BlockSize, Bytes};
 use serde::Serialize;
@@ -108,6 +108,7 @@ pub fn plan(
         ..TableRequest::new(facts.firmware.into())
     };
     let table = plan_table(geometry, &wish, ids).map_err(|error| unsuitable(disk, &error))?;
+    available(disk, &table)?;
     let dom0 = Dom0Size::for_host(facts.memory, facts.cpus);
     fit::memory(dom0, facts.memory)?;
     fit::partitions(&table, manifest)?;
@@ -126,6 +127,20 @@ pub fn plan(
     };
     plan.digest = digest::of(&plan, request);
     Ok(plan)
+}
+
+/// The engine does not know the slots and the boot volume of `legacy` yet.
+fn available(disk: &DiskFacts, table: &TablePlan) -> Result<(), Refusal> {
+    match table.layout {
+        LayoutName::Modern => Ok(()),
+        LayoutName::Legacy => Err(Refusal::new(
+            Exit::Unsuitable,
+            format!(
+                "{}: layout legacy is not available yet, and the disk has {} where modern needs {}",
+                disk.path, disk.size, MODERN.disk_min
+            ),
+        )),
+    }
 }
 
 fn unsuitable(disk: &DiskFacts, error: &LayoutError) -> Refusal {

@@ -1,4 +1,5 @@
-//! Which blocks a fresh install may write, and which of them it wipes first.
+//! Which blocks a fresh install may write, and which of them it wipes first. Never one of a
+//! partition that is kept.
 
 use super::{Geometry, TablePlan};
 use crate::layout::Role;
@@ -12,7 +13,7 @@ use crate::units::{Extent, Lba};
 /// pool or table left there.
 pub fn write_set(plan: &TablePlan) -> Vec<Extent> {
     let mut set = vec![plan.head.whole()];
-    for planned in &plan.partitions {
+    for planned in plan.partitions.iter().filter(|planned| !planned.kept) {
         if planned.role == Role::Sr {
             set.extend(edges(plan.geometry, planned.extent));
         } else {
@@ -20,7 +21,7 @@ pub fn write_set(plan: &TablePlan) -> Vec<Extent> {
         }
     }
     set.extend(tail(plan.geometry));
-    joined(set)
+    without_kept(plan, joined(set))
 }
 
 /// What is wiped before the table is written: the edges of each partition, the head without
@@ -28,9 +29,27 @@ pub fn write_set(plan: &TablePlan) -> Vec<Extent> {
 pub fn wipe_set(plan: &TablePlan) -> Vec<Extent> {
     let head = plan.head.whole();
     let mut set: Vec<Extent> = Extent::new(Lba::new(1), head.last()).into_iter().collect();
-    set.extend(plan.partitions.iter().flat_map(|planned| edges(plan.geometry, planned.extent)));
+    let changed = plan.partitions.iter().filter(|planned| !planned.kept);
+    set.extend(changed.flat_map(|planned| edges(plan.geometry, planned.extent)));
     set.extend(tail(plan.geometry));
-    joined(set)
+    without_kept(plan, joined(set))
+}
+
+/// What is left of the set when every kept partition is taken out of it.
+fn without_kept(plan: &TablePlan, mut set: Vec<Extent>) -> Vec<Extent> {
+    for kept in plan.partitions.iter().filter(|planned| planned.kept) {
+        set = set.into_iter().flat_map(|extent| cut(extent, kept.extent)).collect();
+    }
+    set
+}
+
+/// The parts of `extent` before and after `hole`.
+fn cut(extent: Extent, hole: Extent) -> impl Iterator<Item = Extent> {
+    let before = hole.first().get().checked_sub(1).map(|last| Lba::new(last).min(extent.last()));
+    let after = hole.last().checked_add(1).map(|first| first.max(extent.first()));
+    let before = before.and_then(|last| Extent::new(extent.first(), last));
+    let after = after.and_then(|first| Extent::new(first, extent.last()));
+    before.into_iter().chain(after)
 }
 
 /// The first and the last MiB of an extent, or all of a small one.

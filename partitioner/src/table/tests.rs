@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use proptest::prelude::*;
+mod legacy;
+mod preserve;
 
 use super::*;
 use crate::check::check;
@@ -119,12 +120,6 @@ fn four_k_blocks() {
 fn unsuitable_disks_are_refused_with_both_values() {
     let below = |size: Bytes| Bytes::new(size.get() - 512);
     refused(below(Bytes::gib(12)), BlockSize::B512, &UEFI, "the disk has 11.9 GiB, 12 GiB needed");
-    refused(
-        below(Bytes::gib(46)),
-        BlockSize::B512,
-        &UEFI,
-        "layout legacy is not available yet, and the disk has 45.9 GiB where modern needs 46 GiB",
-    );
     let modern = TableRequest { layout: LayoutChoice::Modern, ..UEFI };
     refused(
         Bytes::gib(40),
@@ -136,7 +131,7 @@ fn unsuitable_disks_are_refused_with_both_values() {
         Bytes::gib(60),
         BlockSize::B4096,
         &BIOS,
-        "a disk with blocks of 4096 bytes cannot be started by BIOS, UEFI needed",
+        "a disk with 4096-byte sectors cannot be started by BIOS: 4096-byte sectors need UEFI",
     );
     refused(
         Bytes::gib(60),
@@ -189,44 +184,5 @@ fn what_may_be_written_spares_the_middle_of_the_sr() {
     assert_eq!(wiped.first().map(String::as_str), Some("1-4095"), "LBA 0 holds the message");
     for extent in wipe_set(&plan) {
         assert!(write_set(&plan).iter().any(|allowed| allowed.contains(extent)), "{extent}");
-    }
-}
-
-proptest! {
-    /// Every disk from 12 GiB to 64 TiB either gets a sound table that fits, or a refusal that
-    /// names its size.
-    #[test]
-    fn any_size_is_planned_or_refused(
-        kib in (11_u64 << 20)..(64 << 30),
-        boot_mib in proptest::option::of(300_u32..8192),
-        large_blocks: bool,
-        sr: bool,
-    ) {
-        let size = Bytes::new(kib << 10);
-        let block_size = if large_blocks { BlockSize::B4096 } else { BlockSize::B512 };
-        let request = TableRequest {
-            boot_size: boot_mib.map(Bytes::mib),
-            sr: if sr { SrChoice::Rest } else { SrChoice::None },
-            ..UEFI
-        };
-        let geometry = Geometry::of_size(size, block_size);
-        match plan_table(geometry, &request, &mut Ids::from_seed([0; 32])) {
-            Ok(plan) => {
-                prop_assert_eq!(check(&plan), []);
-                prop_assert!(Bytes::gib(46) <= size);
-                prop_assert!(sr || plan.partition(Role::Sr).is_none());
-                let boot = plan.size_of(plan.partition(Role::Boot).unwrap());
-                let asked = boot_mib.map_or(Bytes::gib(5), Bytes::mib);
-                prop_assert!(asked.saturating_sub(boot) <= Bytes::mib(4));
-                let last = write_set(&plan).last().unwrap().last();
-                prop_assert_eq!(last.checked_add(1), Some(Lba::new(geometry.blocks)));
-            }
-            Err(error) => {
-                let boot = boot_mib.map_or(Bytes::gib(5), Bytes::mib);
-                let sum = Bytes::gib(41).checked_add(boot).unwrap();
-                let need = sum.max(Bytes::gib(46));
-                prop_assert!(geometry.size() < need, "{}: {}", size, error);
-            }
-        }
     }
 }
