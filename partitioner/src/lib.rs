@@ -1,8 +1,9 @@
 //! Partition tables that are planned before they are written, and written in an order that a power
 //! cut cannot turn against the host.
 //!
-//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`check`], [`head`], [`gpt`], [`mbr`]. Only [`block`]
-//! and its children touch devices and files; [`write`] and [`inspect`] reach a disk through it.
+//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`check`], [`head`], [`gpt`],
+//! [`mbr`]. Only [`block`] and its children touch devices and files; [`write`] and [`inspect`]
+//! reach a disk through it.
 
 pub mod block;
 pub mod check;
