@@ -3,8 +3,10 @@
 //! It names what a person would want to know before the disk is given up. It decides nothing, and
 //! looks into no file system beyond its first blocks.
 
+pub mod ext4;
 mod gpt;
 mod mbr;
+pub mod problem;
 mod signature;
 
 use std::fmt;
@@ -17,7 +19,8 @@ use crate::head::{NOT_FINISHED, disarmed_lba0};
 use crate::ids::Guid;
 use crate::units::{Extent, Lba};
 
-pub use signature::{Tail, signature, tail_signature};
+pub use problem::TableProblem;
+pub use signature::{Tail, signature, signatures, tail_signature};
 
 /// What kind of partition table a disk has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,6 +92,8 @@ pub struct Found {
 pub struct Inspection {
     pub table: Table,
     pub partitions: Vec<Found>,
+    /// What is wrong with the table.
+    pub problems: Vec<TableProblem>,
     /// One line per thing, for people and for `on_existing`. Empty for a blank disk, for one with
     /// an empty table, and for an interrupted install of ours.
     pub content: Vec<String>,
@@ -97,10 +102,11 @@ pub struct Inspection {
 /// Reads what is there.
 pub fn inspect(disk: &mut dyn BlockIo) -> Result<Inspection, IoError> {
     let mut content = Vec::new();
-    let (table, mut partitions) = read_table(disk, &mut content)?;
+    let Read { table, mut partitions, problems } = read_table(disk)?;
     if table == Table::Unfinished {
-        return Ok(Inspection { table, partitions, content });
+        return Ok(Inspection { table, partitions, problems, content });
     }
+    content.extend(problems.iter().filter_map(content_line));
     let blocks = disk.blocks();
     for found in &mut partitions {
         let number = found.number;
@@ -121,7 +127,7 @@ pub fn inspect(disk: &mut dyn BlockIo) -> Result<Inspection, IoError> {
         }
     };
     content.extend(whole.map(|what| format!("whole disk: {what}")));
-    Ok(Inspection { table, partitions, content })
+    Ok(Inspection { table, partitions, problems, content })
 }
 
 /// The last block that a partition holds.
@@ -129,44 +135,87 @@ fn last_of(partitions: &[Found]) -> Option<Lba> {
     partitions.iter().map(|found| found.extent.last()).max()
 }
 
-fn read_table(
-    disk: &mut dyn BlockIo,
-    content: &mut Vec<String>,
-) -> Result<(Table, Vec<Found>), IoError> {
-    let Some(sector) = bytes_at(disk, 0, 512)? else { return Ok((Table::None, Vec::new())) };
+/// A table, as far as it could be read.
+struct Read {
+    table: Table,
+    partitions: Vec<Found>,
+    problems: Vec<TableProblem>,
+}
+
+impl Read {
+    fn without_partitions(table: Table) -> Self {
+        Self { table, partitions: Vec::new(), problems: Vec::new() }
+    }
+}
+
+fn read_table(disk: &mut dyn BlockIo) -> Result<Read, IoError> {
+    let Some(sector) = bytes_at(disk, 0, 512)? else {
+        return Ok(Read::without_partitions(Table::None));
+    };
     if sector == disarmed_lba0(NOT_FINISHED) {
-        return Ok((Table::Unfinished, Vec::new()));
+        return Ok(Read::without_partitions(Table::Unfinished));
     }
     let mbr = mbr::parse(&sector);
     let gpt = gpt::read(disk)?;
-    if !mbr.as_ref().is_some_and(mbr::Mbr::is_protective) {
-        if gpt.is_ok() {
-            content.push("GPT without a protective MBR".to_owned());
-        }
-        return match mbr {
-            Some(mbr) => {
-                let signature = mbr.disk_signature;
-                Ok((Table::Mbr { disk_signature: signature }, mbr.partitions(disk)?))
-            }
-            None => Ok((Table::None, Vec::new())),
-        };
+    let Some(mbr) = mbr else {
+        let mut read = Read::without_partitions(Table::None);
+        read.problems.extend(gpt.is_ok().then_some(TableProblem::NoProtectiveMbr));
+        return Ok(read);
+    };
+    if !mbr.is_protective() {
+        let table = Table::Mbr { disk_signature: mbr.disk_signature };
+        let (partitions, mut problems) = mbr.partitions(disk)?;
+        problems.extend(gpt.is_ok().then_some(TableProblem::NoProtectiveMbr));
+        return Ok(Read { table, partitions, problems });
     }
-    match gpt {
+    let numbers = mbr.real_beside_gpt();
+    let hybrid = (!numbers.is_empty()).then_some(TableProblem::Hybrid { numbers });
+    Ok(match gpt {
         Ok(gpt) => {
-            let broken = gpt.broken.iter();
-            content
-                .extend(broken.map(|number| format!("partition {number}: ends before it starts")));
-            Ok((Table::Gpt { disk_guid: gpt.disk_guid, state: gpt.state }, gpt.partitions))
+            let problems = hybrid.into_iter().chain(gpt.problems).collect();
+            let table = Table::Gpt { disk_guid: gpt.disk_guid, state: gpt.state };
+            Read { table, partitions: gpt.partitions, problems }
         }
-        Err(why) => {
-            content.push(format!("damaged GPT: {why}"));
-            Ok((Table::GptDamaged { why }, Vec::new()))
+        Err(problem) => {
+            let table = Table::GptDamaged { why: problem.to_string() };
+            let problems = hybrid.into_iter().chain([problem]).collect();
+            Read { table, partitions: Vec::new(), problems }
         }
+    })
+}
+
+/// What of a table's problems tells of content that would be lost.
+fn content_line(problem: &TableProblem) -> Option<String> {
+    match problem {
+        TableProblem::EndsBeforeStart { number, .. } => {
+            Some(format!("partition {number}: ends before it starts"))
+        }
+        TableProblem::NoProtectiveMbr | TableProblem::Hybrid { .. } => Some(problem.to_string()),
+        TableProblem::BothDamaged { .. } | TableProblem::SectorSizeMismatch { .. } => {
+            Some(format!("damaged GPT: {problem}"))
+        }
+        TableProblem::PrimaryDamaged { .. }
+        | TableProblem::BackupDamaged { .. }
+        | TableProblem::CopiesDisagree { .. }
+        | TableProblem::NotAtEnd { .. }
+        | TableProblem::Overlap { .. }
+        | TableProblem::Empty { .. }
+        | TableProblem::BeyondDisk { .. }
+        | TableProblem::OnTable { .. }
+        | TableProblem::SameGuid { .. }
+        | TableProblem::ExtendedLoop { .. }
+        | TableProblem::ExtendedBroken { .. }
+        | TableProblem::ExtendedTooLong { .. }
+        | TableProblem::SecondExtended { .. } => None,
     }
 }
 
 /// `len` bytes from a byte offset on; `None` where the disk is too short.
-fn bytes_at(disk: &mut dyn BlockIo, offset: u64, len: usize) -> Result<Option<Vec<u8>>, IoError> {
+pub(crate) fn bytes_at(
+    disk: &mut dyn BlockIo,
+    offset: u64,
+    len: usize,
+) -> Result<Option<Vec<u8>>, IoError> {
     let block_size = disk.block_size().bytes();
     let first = offset.checked_div(block_size).unwrap_or(0);
     let skip = offset.checked_rem(block_size).unwrap_or(0);
@@ -184,11 +233,15 @@ fn bytes_at(disk: &mut dyn BlockIo, offset: u64, len: usize) -> Result<Option<Ve
 }
 
 /// The little-endian number at a place of a buffer that is long enough; 0 behind its end.
-fn le32(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn le32(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |four| u32::from_le_bytes(*four))
 }
 
-fn le64(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn le16(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |two| u16::from_le_bytes(*two))
+}
+
+pub(crate) fn le64(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |all| u64::from_le_bytes(*all))
 }
 
@@ -262,7 +315,9 @@ mod tests {
         disk.write(Lba::new(100), &record).unwrap();
         sector[0x1CE..0x1DE].copy_from_slice(&[0, 0, 0, 0, 5, 0, 0, 0, 100, 0, 0, 0, 9, 0, 0, 0]);
         disk.write(Lba::new(0), &sector).unwrap();
-        assert_eq!(inspect(&mut disk).unwrap().partitions.len(), 129);
+        let found = inspect(&mut disk).unwrap();
+        assert_eq!(found.partitions.len(), 2);
+        assert_eq!(found.problems[0].to_string(), "extended chain loops at LBA 100");
     }
 
     proptest! {

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod inspect;
 pub mod layout;
 pub mod mbr;
+pub mod sr;
 pub mod table;
 pub mod units;
 pub mod write;

@@ -224,7 +224,12 @@ fn tables_of_other_tools_are_read() {
     let (_folder, path, mut disk) = blank(Bytes::gib(8), BlockSize::B512);
     assert_eq!(
         inspect(&mut disk).unwrap(),
-        Inspection { table: Table::None, partitions: Vec::new(), content: Vec::new() },
+        Inspection {
+            table: Table::None,
+            partitions: Vec::new(),
+            problems: Vec::new(),
+            content: Vec::new()
+        },
         "a blank disk has no content"
     );
     let script = "label: dos\nlabel-id: 0x1234abcd\n\

@@ -1,11 +1,15 @@
 //! Reading of an MBR, with logical partitions. Reads of damaged tables end, and say what was found.
 
+use std::collections::BTreeSet;
+
+use super::problem::{TableProblem, placement};
 use super::{Found, bytes_at, le32};
 use crate::block::{BlockIo, IoError};
 use crate::units::{Extent, Lba};
 
 const ENTRIES: usize = 0x1BE;
-/// More logical partitions than any tool makes: the bound of a chain that leads in a circle.
+const FIRST_LOGICAL: u32 = 5;
+/// More logical partitions than any tool makes.
 const LOGICAL_MAX: u32 = 128;
 
 #[derive(Debug)]
@@ -82,45 +86,88 @@ impl Mbr {
         self.entries.iter().any(|entry| entry.kind == 0xEE)
     }
 
-    /// Primary and logical partitions, by number.
-    pub(super) fn partitions(&self, disk: &mut dyn BlockIo) -> Result<Vec<Found>, IoError> {
-        let mut found = Vec::new();
+    /// The numbers of used entries beside the one for the GPT.
+    pub(super) fn real_beside_gpt(&self) -> Vec<u32> {
+        let real = |entry: &Entry| entry.kind != 0 && entry.kind != 0xEE;
+        (1..).zip(&self.entries).filter(|(_, entry)| real(entry)).map(|(n, _)| n).collect()
+    }
+
+    /// Primary and logical partitions, by number, and what is wrong with them.
+    pub(super) fn partitions(
+        &self,
+        disk: &mut dyn BlockIo,
+    ) -> Result<(Vec<Found>, Vec<TableProblem>), IoError> {
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        // What the primary entries hold, containers among them.
+        let mut parts = Vec::new();
         let mut extended = None;
-        for (number, entry) in (1..).zip(&self.entries) {
-            if entry.kind == 0 {
+        for (number, entry) in (1..).zip(&self.entries).filter(|(_, entry)| entry.kind != 0) {
+            let Some(one) = entry.found(number, 0) else {
+                let first = Lba::new(u64::from(entry.first));
+                problems.push(TableProblem::Empty { number, first });
                 continue;
+            };
+            let on_table = one.extent.first() == Lba::new(0);
+            if on_table {
+                let last = disk.blocks().saturating_sub(1);
+                problems.push(TableProblem::OnTable { number, at: one.extent, first: 1, last });
             }
-            if entry.is_extended() {
-                extended = extended.or(Some(u64::from(entry.first)));
+            parts.push((number, one.extent));
+            if !entry.is_extended() {
+                found.push(one);
+            } else if extended.is_some() {
+                problems.push(TableProblem::SecondExtended { number });
+            } else {
+                extended = Some(u64::from(entry.first));
             }
-            found.extend(entry.found(number, 0).filter(|_| !entry.is_extended()));
         }
+        problems.extend(placement(&parts, disk.blocks()));
         if let Some(start) = extended {
-            found.extend(logical(disk, start)?);
+            let logical = logical(disk, start, &mut problems)?;
+            let parts: Vec<_> = logical.iter().map(|one| (one.number, one.extent)).collect();
+            problems.extend(placement(&parts, disk.blocks()));
+            found.extend(logical);
         }
-        Ok(found)
+        Ok((found, problems))
     }
 }
 
 /// Follows the chain of extended boot records. Each has one partition, relative to itself, and the
 /// place of the next record, relative to the first.
-fn logical(disk: &mut dyn BlockIo, start: u64) -> Result<Vec<Found>, IoError> {
+fn logical(
+    disk: &mut dyn BlockIo,
+    start: u64,
+    problems: &mut Vec<TableProblem>,
+) -> Result<Vec<Found>, IoError> {
     let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut at = start;
-    for number in (5..).take(usize::try_from(LOGICAL_MAX).unwrap_or(0)) {
-        let Some(offset) = Lba::new(at).byte_offset(disk.block_size()) else { break };
-        let Some(sector) = bytes_at(disk, offset, 512)? else { break };
-        let Some(entries) = entries(&sector).filter(|_| sector.ends_with(&[0x55, 0xAA])) else {
-            break;
+    let mut number = FIRST_LOGICAL;
+    while seen.insert(at) {
+        if usize::try_from(LOGICAL_MAX).is_ok_and(|max| max < seen.len()) {
+            problems.push(TableProblem::ExtendedTooLong { max: LOGICAL_MAX });
+            return Ok(found);
+        }
+        let offset = Lba::new(at).byte_offset(disk.block_size());
+        let sector = offset.map(|offset| bytes_at(disk, offset, 512)).transpose()?.flatten();
+        let record = sector.filter(|sector| sector.ends_with(&[0x55, 0xAA]));
+        let Some(entries) = record.and_then(|sector| entries(&sector)) else {
+            problems.push(TableProblem::ExtendedBroken { at: Lba::new(at) });
+            return Ok(found);
         };
         let mut entries = entries.into_iter();
-        found.extend(
-            entries.next().filter(|entry| entry.kind != 0).and_then(|e| e.found(number, at)),
-        );
-        match entries.next() {
-            Some(next) if next.is_extended() => at = start.saturating_add(u64::from(next.first)),
-            _ => break,
+        if let Some(entry) = entries.next().filter(|entry| entry.kind != 0) {
+            match entry.found(number, at) {
+                Some(one) => found.push(one),
+                None => problems.push(TableProblem::Empty { number, first: Lba::new(at) }),
+            }
+            number = number.saturating_add(1);
+        }
+        match entries.next().filter(|next| next.is_extended()) {
+            Some(next) => at = start.saturating_add(u64::from(next.first)),
+            None => return Ok(found),
         }
     }
+    problems.push(TableProblem::ExtendedLoop { at: Lba::new(at) });
     Ok(found)
 }

@@ -32,6 +32,16 @@ pub fn signature(volume: &mut dyn BlockIo) -> Result<Option<String>, IoError> {
     }
 }
 
+/// Everything that a volume is signed as: more than one where something old was not wiped.
+pub fn signatures(volume: &mut dyn BlockIo) -> Result<Vec<String>, IoError> {
+    let bytes = volume.blocks().saturating_mul(volume.block_size().bytes());
+    let len = usize::try_from(bytes).unwrap_or(START).min(START);
+    let start = bytes_at(volume, 0, len)?.unwrap_or_default();
+    let mut found: Vec<String> = READERS.iter().filter_map(|reader| reader(&start)).collect();
+    found.extend(tail_signature(volume, Tail::OfVolume)?);
+    Ok(found)
+}
+
 /// Signatures at the end: md's older formats, and the last ZFS labels.
 pub fn tail_signature(volume: &mut dyn BlockIo, tail: Tail) -> Result<Option<String>, IoError> {
     let block_size = volume.block_size().bytes();
@@ -67,10 +77,11 @@ const MD_MAGIC: u32 = 0xA92B_4EFC;
 type Reader = fn(&[u8]) -> Option<String>;
 
 /// The order matters where one format leaves another's magic behind: containers come first.
+const READERS: [Reader; 12] =
+    [luks, lvm, md, bitlocker, zfs, xfs, btrfs, ext, swap, fat, ntfs, others];
+
 fn of_start(start: &[u8]) -> Option<String> {
-    let readers: [Reader; 12] =
-        [luks, lvm, md, bitlocker, zfs, xfs, btrfs, ext, swap, fat, ntfs, others];
-    readers.iter().find_map(|reader| reader(start))
+    READERS.iter().find_map(|reader| reader(start))
 }
 
 fn has(bytes: &[u8], at: usize, magic: &[u8]) -> bool {

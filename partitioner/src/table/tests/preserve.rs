@@ -45,7 +45,7 @@ fn utility(first: u64, blocks: u64) -> Found {
 
 fn gpt(partitions: Vec<Found>) -> Inspection {
     let table = Table::Gpt { disk_guid: Guid::from_u128(7), state: GptState::Whole };
-    Inspection { table, partitions, content: Vec::new() }
+    Inspection { table, partitions, problems: Vec::new(), content: Vec::new() }
 }
 
 fn mbr(kind: &str) -> Inspection {
@@ -53,7 +53,7 @@ fn mbr(kind: &str) -> Inspection {
     one.kind = kind.to_owned();
     one.entry.truncate(16);
     let table = Table::Mbr { disk_signature: 1 };
-    Inspection { table, partitions: vec![one], content: Vec::new() }
+    Inspection { table, partitions: vec![one], problems: Vec::new(), content: Vec::new() }
 }
 
 fn planned(
