@@ -8,6 +8,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use gptman::{GPTHeader, GPTPartitionEntry};
 
+use crate::head::GptMap;
 use crate::table::{Planned, TablePlan};
 use crate::units::{Extent, Lba};
 
@@ -46,8 +47,14 @@ pub enum GptError {
 
 /// The blocks of the plan's table.
 pub fn encode(plan: &TablePlan) -> Result<GptBlocks, GptError> {
-    let entries = entries(plan)?;
     let map = plan.head.gpt.ok_or(GptError::NotGpt)?;
+    encode_at(plan, map.array)
+}
+
+/// The same with the primary entry array at another place, such as the spare one.
+pub fn encode_at(plan: &TablePlan, array: Extent) -> Result<GptBlocks, GptError> {
+    let entries = entries(plan)?;
+    let map = GptMap { array, ..plan.head.gpt.ok_or(GptError::NotGpt)? };
     let backup_array_at = map.backup_array(plan.geometry);
     let backup_header_at = map.backup_header(plan.geometry);
     let primary = Place { header: map.header, other_header: backup_header_at, array: map.array };

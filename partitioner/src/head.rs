@@ -170,6 +170,16 @@ pub fn armed_lba0(
     Ok(one_block(&sector, geometry.block_size))
 }
 
+/// LBA 0 with our boot code, and everything behind the code as it was: the old table goes on ruling.
+pub fn switched_lba0(boot_img: &[u8], core_lba: Lba, old: &[u8]) -> Result<Vec<u8>, HeadError> {
+    let code = patch_boot(boot_img, core_lba)?;
+    let mut block = old.to_vec();
+    for (to, byte) in block.iter_mut().zip(code.iter().take(CODE_END)) {
+        *to = *byte;
+    }
+    Ok(block)
+}
+
 /// `boot.img` with its four fields set and its table empty.
 fn patch_boot(boot_img: &[u8], core_lba: Lba) -> Result<[u8; SECTOR], HeadError> {
     let have = boot_img.len();

@@ -4,11 +4,16 @@
 //! them in the order in which they stand here. Until [`disarm`] the disk is as it was; from its
 //! flush to [`arm`] it says "installation not finished"; [`arm`] is the commit.
 
+pub mod commit;
+pub mod takeover;
+
 use crate::block::{BlockIo, IoError};
 use crate::gpt::{self, GptError};
 use crate::head::{self, HeadError, HeadMap};
+use crate::rescue::RescueError;
 use crate::table::{TablePlan, wipe_set};
 use crate::units::Lba;
+use commit::CommitError;
 
 /// LBA 0, the commit of a fresh install.
 const COMMIT: Lba = Lba::new(0);
@@ -21,6 +26,10 @@ pub enum WriteError {
     Head(#[from] HeadError),
     #[error(transparent)]
     Gpt(#[from] GptError),
+    #[error(transparent)]
+    Rescue(#[from] RescueError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// The device said yes to a write and a flush and then gave other bytes.
     #[error("{disk}: {at} reads back other bytes than were written")]
     CommitNotRead { disk: String, at: Lba },

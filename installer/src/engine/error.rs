@@ -8,6 +8,7 @@ use partitioner::gpt::GptError;
 use partitioner::head::HeadError;
 use partitioner::units::Extent;
 use partitioner::write::WriteError;
+use partitioner::write::commit::CommitError;
 
 use crate::fat::FatError;
 use crate::fat_locate::LocateError;
@@ -72,9 +73,11 @@ impl StepError {
             | Self::State { .. }
             | Self::ReadBack { .. } => Exit::IoBeforeCommit,
             Self::Write(WriteError::Head(_)) => Exit::SourceFailed,
-            Self::Write(WriteError::Gpt(_) | WriteError::NotOneBlock { .. }) | Self::Gpt(_) => {
-                Exit::InternalError
-            }
+            Self::Write(WriteError::Commit(error)) => commit_exit(error),
+            Self::Write(
+                WriteError::Gpt(_) | WriteError::NotOneBlock { .. } | WriteError::Rescue(_),
+            )
+            | Self::Gpt(_) => Exit::InternalError,
             Self::Host(error) => error.exit(),
             Self::Payload(error) => error.exit(),
             Self::Slot(error) => error.exit(),
@@ -82,5 +85,15 @@ impl StepError {
             Self::Fat(error) => error.exit(),
             Self::Cancelled => Exit::Cancelled,
         }
+    }
+}
+
+/// What reading back the block says about which state counts.
+fn commit_exit(error: &CommitError) -> Exit {
+    match error {
+        CommitError::Io(_) | CommitError::NotCommitted { .. } => Exit::IoBeforeCommit,
+        CommitError::Changed { .. } => Exit::DiskNotFound,
+        CommitError::NotOneBlock { .. } => Exit::InternalError,
+        CommitError::Unknown { .. } => Exit::IoAtCommit,
     }
 }
