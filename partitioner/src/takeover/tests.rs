@@ -30,7 +30,12 @@ fn old_mbr(blocks: u64) -> Inspection {
     let first = 63 + 8 * GIB;
     let sr = found(3, first, blocks - first, "0x8e", None);
     let table = Table::Mbr { disk_signature: 7 };
-    Inspection { table, partitions: vec![root, backup, sr], content: Vec::new() }
+    Inspection {
+        table,
+        partitions: vec![root, backup, sr],
+        content: Vec::new(),
+        problems: Vec::new(),
+    }
 }
 
 /// Boot 512 MiB, root 3584 MiB, backup 4 GiB, storage repository.
@@ -44,7 +49,7 @@ fn old_gpt(blocks: u64, boot: &str) -> Inspection {
         found(4, 2048, boot_blocks, boot, Some(0x14)),
     ];
     let table = Table::Gpt { disk_guid: Guid::from_u128(1), state: GptState::Whole };
-    Inspection { table, partitions, content: Vec::new() }
+    Inspection { table, partitions, content: Vec::new(), problems: Vec::new() }
 }
 
 fn request(boot: Option<u32>) -> TakeoverRequest {
