@@ -10,8 +10,10 @@ use std::fmt;
 use crate::layout::Role;
 use crate::units::Extent;
 
+mod kept;
 mod rules;
 
+pub use kept::check_plan;
 pub use rules::check;
 
 /// Something that must not be in a table or a plan.

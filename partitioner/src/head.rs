@@ -160,14 +160,21 @@ pub fn armed_lba0(
     core_lba: Lba,
     geometry: Geometry,
 ) -> Result<Vec<u8>, HeadError> {
-    let mut sector = if geometry.block_size == BlockSize::B512 {
+    let sector = if geometry.block_size == BlockSize::B512 {
         patch_boot(boot_img, core_lba)?
     } else {
         [0; SECTOR]
     };
+    Ok(protective_lba0(&sector, geometry))
+}
+
+/// LBA 0 with the code of this sector and the protective MBR.
+pub(crate) fn protective_lba0(code: &[u8; SECTOR], geometry: Geometry) -> Vec<u8> {
+    let mut sector = *code;
+    put(&mut sector, CODE_END, &[0; SIGNATURE - CODE_END]);
     put(&mut sector, ENTRIES, &protective_entries(geometry));
     put(&mut sector, SIGNATURE, &[0x55, 0xAA]);
-    Ok(one_block(&sector, geometry.block_size))
+    one_block(&sector, geometry.block_size)
 }
 
 /// LBA 0 with our boot code, and everything behind the code as it was: the old table goes on ruling.

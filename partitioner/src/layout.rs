@@ -13,6 +13,7 @@ use crate::units::Bytes;
 /// What a partition is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Role {
     /// Slot a.
     Root,
@@ -62,6 +63,7 @@ impl fmt::Display for Role {
 /// How the machine starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Firmware {
     Bios,
     Uefi,
@@ -170,6 +172,7 @@ impl Want {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum LayoutName {
     Modern,
     Legacy,
@@ -190,6 +193,7 @@ pub const XENSERVER_BOOT: Bytes = Bytes::mib(512);
 /// How the table is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Scheme {
     Gpt,
     Mbr,

@@ -1,10 +1,11 @@
 //! Partition tables that are planned before they are written, and written in an order that a power
 //! cut cannot turn against the host.
 //!
-//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`check`], [`head`], [`gpt`],
-//! [`mbr`]. Only [`block`] and its children touch devices and files; [`write`] and [`inspect`]
-//! reach a disk through it.
+//! Pure: [`units`], [`ids`], [`layout`], [`table`], [`plan`], [`check`], [`head`], [`gpt`],
+//! [`mbr`]. Only [`block`] and its children touch devices and files; [`write`], [`apply`], [`sr`]
+//! and [`inspect`] reach a disk through it.
 
+pub mod apply;
 pub mod block;
 pub mod check;
 pub mod gpt;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod inspect;
 pub mod layout;
 pub mod mbr;
+pub mod plan;
 pub mod repair;
 pub mod rescue;
 pub mod sr;

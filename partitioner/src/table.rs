@@ -17,7 +17,7 @@ mod regions;
 
 pub use error::{LayoutError, PreserveError};
 pub use planner::{plan_table, plan_table_on};
-pub(crate) use regions::joined;
+pub(crate) use regions::{cut, joined};
 pub use regions::{wipe_set, write_set};
 
 pub use crate::layout::Compat;
@@ -166,11 +166,17 @@ impl TablePlan {
     #[must_use]
     pub fn draw(&self, ids: &mut Ids) -> Self {
         let mut drawn = self.clone();
+        let kept: Vec<Guid> = self.partitions.iter().filter(|p| p.kept).map(|p| p.guid).collect();
+        // A disk that was made with the same seed keeps identifiers that would be drawn again.
+        let mut fresh = |name: &str| {
+            let guid = ids.guid(name);
+            if kept.contains(&guid) { ids.guid(name) } else { guid }
+        };
         match self.scheme {
             Scheme::Gpt => {
-                drawn.disk_guid = ids.guid(DISK_ID);
+                drawn.disk_guid = fresh(DISK_ID);
                 for planned in drawn.partitions.iter_mut().filter(|planned| !planned.kept) {
-                    planned.guid = ids.guid(partition_id(planned.role));
+                    planned.guid = fresh(partition_id(planned.role));
                 }
             }
             // 0 would be no signature at all.

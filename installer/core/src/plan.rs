@@ -14,12 +14,12 @@ mod digest;
 mod fit;
 mod judge;
 mod lines;
-mod picture;
+mod render;
 mod step;
 
 pub use judge::{CheckedPlan, Finding, checked};
 pub use lines::to_json;
-pub use picture::render;
+pub use render::render;
 pub use step::Step;
 
 use crate::bootcfg::BootFiles;

@@ -44,7 +44,7 @@ fn without_kept(plan: &TablePlan, mut set: Vec<Extent>) -> Vec<Extent> {
 }
 
 /// The parts of `extent` before and after `hole`.
-fn cut(extent: Extent, hole: Extent) -> impl Iterator<Item = Extent> {
+pub(crate) fn cut(extent: Extent, hole: Extent) -> impl Iterator<Item = Extent> {
     let before = hole.first().get().checked_sub(1).map(|last| Lba::new(last).min(extent.last()));
     let after = hole.last().checked_add(1).map(|first| first.max(extent.first()));
     let before = before.and_then(|last| Extent::new(extent.first(), last));
