@@ -7,6 +7,7 @@ pub mod ext4;
 mod gpt;
 mod mbr;
 pub mod problem;
+pub mod report;
 mod signature;
 
 use std::fmt;

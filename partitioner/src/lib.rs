@@ -12,6 +12,7 @@ pub mod gpt;
 pub mod head;
 pub mod ids;
 pub mod inspect;
+pub mod installations;
 pub mod layout;
 pub mod mbr;
 pub mod plan;

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use partitioner::block::IoError;
 use partitioner::block::open::{Opened, open_read_only};
 use partitioner::ids::Ids;
+use partitioner::inspect::report::report;
 use partitioner::inspect::{Inspection, Table, inspect};
 use partitioner::layout::{Firmware, LAYOUTS, Layout, Scheme, Size};
 use partitioner::table::{
@@ -139,14 +140,16 @@ fn run(command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Command::Inspect { disk, sector_size, json } => {
             let mut opened = open(disk, *sector_size)?;
-            let found = inspect(opened.disk())?;
+            let found = report(opened.disk())?;
             let geometry = geometry(&mut opened);
             if *json {
                 let mut value = json!(found);
                 value["disk"] = disk_json(disk, geometry);
                 print(out, &value)
             } else {
-                Ok(inspection_text(disk, geometry, &found, out)?)
+                inspection_text(disk, geometry, &found.inspection, out)?;
+                let mut more = found.lines().into_iter();
+                Ok(more.try_for_each(|line| writeln!(out, "{line}"))?)
             }
         }
         Command::Plan(args) => plan(args, out),

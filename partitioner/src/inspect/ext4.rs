@@ -17,10 +17,11 @@ use super::{bytes_at, le16, le32};
 use crate::block::{BlockIo, IoError};
 use crate::units::Bytes;
 
-/// One megabyte, so that the descriptors of a large file system come in few rounds.
-const PAGE: u64 = 1 << 20;
-const PAGES_MAX: usize = 48;
-const READ_MAX: Bytes = Bytes::mib(48);
+const PAGE: u64 = 256 << 10;
+const PAGES_MAX: usize = 240;
+const READ_MAX: Bytes = Bytes::mib(60);
+/// Pages read at once where one after the other is asked for: a journal, a large file.
+const AHEAD_MAX: u64 = 32;
 const SUPERBLOCK: u64 = 1024;
 const SUPERBLOCK_LEN: usize = 1024;
 const MAGIC: u16 = 0xEF53;
@@ -56,15 +57,25 @@ pub fn ask<T>(
         return Ok(Err(error));
     }
     let pages = Rc::new(RefCell::new(Pages { len, held: BTreeMap::new(), missing: None }));
+    let (mut next, mut ahead) = (None, 1_u64);
     // Each round but the last adds a page.
     for _ in 0..=PAGES_MAX {
         let reader = Box::new(Reader(Rc::clone(&pages)));
         let answer = Ext4::load(reader).map_err(Unreadable::from).and_then(|fs| question(&fs));
-        let Some(page) = pages.borrow_mut().missing.take() else { return Ok(answer) };
-        let start = page.saturating_mul(PAGE);
-        let wanted = PAGE.min(len.saturating_sub(start));
-        let bytes = bytes_at(volume, start, usize::try_from(wanted).unwrap_or(0))?;
-        pages.borrow_mut().held.insert(page, bytes.unwrap_or_default());
+        let Some(missing) = pages.borrow_mut().missing.take() else { return Ok(answer) };
+        ahead = if next == Some(missing) { AHEAD_MAX.min(ahead.saturating_mul(2)) } else { 1 };
+        let end = missing.saturating_add(ahead).min(len.div_ceil(PAGE));
+        for page in missing..end {
+            let start = page.saturating_mul(PAGE);
+            let wanted = PAGE.min(len.saturating_sub(start));
+            let bytes = bytes_at(volume, start, usize::try_from(wanted).unwrap_or(0))?;
+            let mut pages = pages.borrow_mut();
+            if PAGES_MAX <= pages.held.len() {
+                return Ok(Err(Unreadable::TooMuch));
+            }
+            pages.held.insert(page, bytes.unwrap_or_default());
+        }
+        next = Some(end);
     }
     Ok(Err(Unreadable::TooMuch))
 }

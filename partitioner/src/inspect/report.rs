@@ -1,0 +1,74 @@
+//! Everything that can be said of a disk without writing to it: table, partitions, installations,
+//! storage repository. What `partitioner inspect --json` prints.
+
+use serde::Serialize;
+
+use super::{Inspection, Table, inspect};
+use crate::block::{BlockIo, IoError};
+use crate::installations::{DatabaseState, Installation, find};
+use crate::sr::{Records, Storage, prove};
+
+/// The report. As JSON it has `table`, `partitions`, `problems`, `content`, `installations`, `sr`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    #[serde(flatten)]
+    pub inspection: Inspection,
+    pub installations: Vec<Installation>,
+    pub sr: Option<Storage>,
+}
+
+impl Report {
+    /// What the table's lines do not say: problems, installations, the repository.
+    pub fn lines(&self) -> Vec<String> {
+        let problems = self.inspection.problems.iter().map(|one| format!("problem: {one}"));
+        let hosts = self.installations.iter().map(|one| {
+            let name = one.name.as_deref().unwrap_or("unknown system");
+            let version = one.version.as_deref().unwrap_or("of unknown version");
+            let problem = one.problem.as_ref().map(|why| format!(", {why}"));
+            let root = one.root;
+            let problem = problem.unwrap_or_default();
+            format!("installation: {name} {version} on partition {root}{problem}")
+        });
+        let sr = self.sr.as_ref().map(|sr| {
+            let place = sr.partition.map(|number| format!("partition {number}, "));
+            let (place, verdict) = (place.unwrap_or_default(), sr.verdict.as_str());
+            format!("storage repository: {place}{verdict}: {}", sr.verdict.reason())
+        });
+        problems.chain(hosts).chain(sr).collect()
+    }
+}
+
+/// Reads the whole disk's story.
+pub fn report(disk: &mut dyn BlockIo) -> Result<Report, IoError> {
+    let inspection = inspect(disk)?;
+    if inspection.table == Table::Unfinished {
+        return Ok(Report { inspection, installations: Vec::new(), sr: None });
+    }
+    let installations = find(disk, &inspection)?;
+    let sr = storage(disk, &inspection, &installations)?;
+    Ok(Report { inspection, installations, sr })
+}
+
+/// The storage repository, compared with the databases of the hosts on the disk.
+pub fn storage(
+    disk: &mut dyn BlockIo,
+    inspection: &Inspection,
+    installations: &[Installation],
+) -> Result<Option<Storage>, IoError> {
+    let mut disks = Vec::new();
+    let mut read = false;
+    for installation in installations {
+        match &installation.database {
+            DatabaseState::None => {}
+            DatabaseState::Unreadable(why) => {
+                return prove(disk, inspection, Records::Unreadable(why));
+            }
+            DatabaseState::Read(database) => {
+                read = true;
+                disks.extend(database.disks.iter().cloned());
+            }
+        }
+    }
+    let records = if read { Records::Disks(&disks) } else { Records::None };
+    prove(disk, inspection, records)
+}
