@@ -12,11 +12,13 @@ use installer_core::facts::Firmware;
 use installer_core::outcome::{DiskState, Exit};
 use partitioner::units::Bytes;
 
+mod check;
 mod console;
 mod dom0;
 mod image_arg;
 mod inputs;
 mod install;
+mod passwords;
 mod show;
 
 pub use image_arg::ImageArg;
@@ -39,8 +41,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check an answer file. Reads nothing else.
-    Validate { file: PathBuf },
+    /// Check an answer file, and whether it fits a recorded machine.
+    Validate {
+        file: PathBuf,
+        /// A recorded machine, as `facts --json` printed it.
+        #[arg(long, value_name = "FILE")]
+        facts: Option<PathBuf>,
+        /// The problems as records.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what `install` would do. Writes nothing.
     Plan {
         #[command(flatten)]
@@ -174,7 +184,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn perform(command: Command) -> Outcome {
     match command {
         Command::Facts { machine, json } => show::facts(&machine, json),
-        Command::Validate { file } => show::validate(&file),
+        Command::Validate { file, facts, json } => check::validate(&file, facts.as_deref(), json),
         Command::Plan { source, machine, facts, json } => {
             show::plan(&source, &machine, facts.as_deref(), json)
         }

@@ -15,6 +15,7 @@ use crate::call::Run;
 mod content;
 mod disk;
 mod identity;
+mod machine;
 mod memory;
 mod nic;
 mod reader;
@@ -75,6 +76,7 @@ pub fn probe_machine(machine: &Machine, run: &mut dyn Run) -> Result<HostFacts, 
         firmware: firmware(machine),
         memory: memory::installed(machine)?,
         cpus: memory::cpus(machine)?,
+        machine: machine::names(machine),
         disks,
         nics: nic::all(machine)?,
     })

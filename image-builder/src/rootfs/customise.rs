@@ -19,6 +19,8 @@ const ENABLED: &[&str] = &[
     "xen.service",
     "xendomains.service",
     "xenhost-bless.service",
+    "xenhost-first-boot.service",
+    "xenhost-root-password.service",
     "xenhost-ssh-keys.service",
 ];
 /// Waiting for a network would hold up guests on a host whose DHCP server is away, and Debian's

@@ -1,8 +1,8 @@
-//! The answer file: YAML in, every answer or every problem out.
+//! The answer file: YAML or XenServer's XML in, every answer or every problem out.
 //!
 //! Parsing knows nothing of the machine. What an answer means there is decided by
 //! [`crate::request`]. A field that is accepted here is honoured; a field that will exist later is
-//! refused by name.
+//! refused by name. Nothing secret is ever shown.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,22 @@ use partitioner::units::Bytes;
 use serde::Serialize;
 
 mod file;
+mod mask;
+mod network;
 mod node;
 mod section;
 mod sections;
 
-use crate::problem::Problems;
+pub use network::{
+    Bond, BondMode, Dns, Ipv4, Ipv6, Link, Management, Network, NicMatch, Ntp, Vlan,
+};
+
+use crate::problem::{Place, Problem, Problems};
 use crate::request::Selector;
-use crate::values::{DeploymentId, Hostname, Keymap, Mac, PasswordHash, SshKey, Timezone};
+use crate::values::{
+    BootArg, DeploymentId, Glob, Hostname, Keymap, Mac, Minutes, RootPassword, Secret,
+    SerialConsole, SshKey, Timezone,
+};
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "xenhost/v1";
@@ -25,21 +34,120 @@ pub const SCHEMA: &str = "xenhost/v1";
 pub const SIZE_MAX: usize = 256 * 1024;
 
 /// What the operator asked for, before anything is known of the machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answers {
+    Install(Box<RawAnswers>),
+    Upgrade(Box<UpgradeAnswers>),
+    Rollback(Box<RollbackAnswers>),
+}
+
+impl Answers {
+    /// The value of `mode`.
+    pub const fn mode(&self) -> &'static str {
+        match self {
+            Self::Install(_) => "install",
+            Self::Upgrade(_) => "upgrade",
+            Self::Rollback(_) => "rollback",
+        }
+    }
+}
+
+/// `mode: install`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawAnswers {
     pub deployment_id: Option<DeploymentId>,
+    pub machine: MachineRules,
+    pub safety: Safety,
     /// By the names that the file gives them.
     pub disks: BTreeMap<String, Selector>,
     /// Which of `disks` becomes the host disk. Invariant: a key of `disks`.
     pub target: String,
     pub layout: LayoutChoice,
     pub boot_size: Option<Bytes>,
+    pub storage: Storage,
     pub on_existing: OnExisting,
-    /// The interface that the management bridge stands on.
-    pub management: Mac,
+    pub network: Network,
     pub system: System,
     pub access: Access,
+    pub xen: Xen,
+    pub boot: Boot,
+    pub health: Health,
+    pub first_boot: Vec<Script>,
     pub finish: Finish,
+}
+
+/// `mode: upgrade`: a new release into the other slot of an installed host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeAnswers {
+    pub deployment_id: Option<DeploymentId>,
+    pub machine: MachineRules,
+    pub safety: Safety,
+    /// The disk that carries the host.
+    pub disk: Selector,
+    pub layout: UpgradeLayout,
+    pub health: Health,
+    pub finish: Finish,
+}
+
+/// `mode: rollback`: back to the system in the other slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackAnswers {
+    pub machine: MachineRules,
+    /// The disk that carries the host; absent for the only one that does.
+    pub disk: Option<Selector>,
+    pub finish: Finish,
+}
+
+/// What an upgrade does with the partition table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpgradeLayout {
+    #[default]
+    Keep,
+    /// A host on an old layout gets the modern one, where nothing is lost by it.
+    Modern,
+}
+
+/// Which machine the file is for. Every rule that is given has to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MachineRules {
+    pub system_uuid: Option<String>,
+    pub serial: Option<String>,
+    pub asset_tag: Option<String>,
+    pub vendor: Option<Pattern>,
+    pub product: Option<Pattern>,
+    pub mac: Option<Mac>,
+    pub firmware: Option<crate::facts::Firmware>,
+    pub min_memory: Option<Bytes>,
+    pub min_cpus: Option<u32>,
+}
+
+/// Text with `*` and `?`, compared with what a machine says of itself.
+pub type Pattern = Glob;
+
+/// What keeps a wrong machine from being installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Safety {
+    /// The digest that the plan must have, in lower-case hexadecimal.
+    pub plan: Option<String>,
+    /// Names of `disks` that are never chosen and never written.
+    pub protect: Vec<(String, Selector)>,
+}
+
+/// What becomes of the rest of the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Storage {
+    pub sr: StorageKind,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageKind {
+    /// A partition for guest disks, which nothing is put on.
+    #[default]
+    Partition,
+    /// Not even a partition.
+    None,
 }
 
 /// What may be destroyed on the chosen disk.
@@ -55,6 +163,16 @@ pub enum OnExisting {
     Wipe,
 }
 
+impl OnExisting {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::ReplaceOwn => "replace-own",
+            Self::Wipe => "wipe",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct System {
     pub hostname: Hostname,
@@ -62,10 +180,47 @@ pub struct System {
     pub keymap: Keymap,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    pub root_password: PasswordHash,
+    pub root_password: RootPassword,
     pub ssh_keys: Vec<SshKey>,
+    /// Whether SSH takes root's password. Debian's default, which is no, where nothing is said.
+    pub ssh_password_login: Option<bool>,
+}
+
+/// What dom0 gets of the host, and what else Xen is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Xen {
+    /// Whole MiB.
+    pub dom0_memory: Option<Bytes>,
+    pub dom0_vcpus: Option<u32>,
+    pub args: Vec<BootArg>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Boot {
+    pub serial: Option<SerialConsole>,
+    /// For the dom0 kernel.
+    pub kernel_args: Vec<BootArg>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// How long a host may take until it is well.
+    pub timeout: Option<Minutes>,
+}
+
+/// A script that runs once, at the first boot of the installed host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Begins with `#!`. May hold secrets.
+    pub inline: Secret,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Script(not shown)")
+    }
 }
 
 /// What the machine does after a successful installation.
@@ -91,13 +246,30 @@ impl Finish {
     }
 }
 
-/// Reads an answer file. `file` is the name that problems show.
-pub fn parse(file: &str, bytes: &[u8]) -> Result<RawAnswers, Problems> {
+/// Reads an answer file: the answers, and warnings that stop nothing. `file` is the name that
+/// problems show.
+pub fn read(file: &str, bytes: &[u8]) -> Result<(Answers, Problems), Problems> {
     let text = file::text(file, bytes)?;
-    let root = node::parse(file, text)?;
+    let root = node::parse(file, text).map_err(|p| p.quote(text, &mask::of_text(text)))?;
     let mut problems = Problems::new(file);
     let answers = sections::answers(&root, &mut problems);
-    problems.finish(answers)
+    let secrets = mask::of_tree(&root, problems.hidden());
+    problems.quote(text, &secrets).finish(answers)
+}
+
+/// Reads an answer file that must be one for an installation.
+pub fn parse(file: &str, bytes: &[u8]) -> Result<RawAnswers, Problems> {
+    let (answers, _) = read(file, bytes)?;
+    match answers {
+        Answers::Install(answers) => Ok(*answers),
+        Answers::Upgrade(_) | Answers::Rollback(_) => {
+            let mut problems = Problems::new(file);
+            let what = format!("mode `{}` is not what is performed here", answers.mode());
+            let problem = Problem::new(Place::START, "mode", what);
+            problems.push(problem.allowed(["install"]).hint("`mode: install` installs"));
+            Err(problems)
+        }
+    }
 }
 
 #[cfg(test)]

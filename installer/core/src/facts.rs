@@ -12,8 +12,33 @@ pub struct HostFacts {
     pub memory: Bytes,
     /// Logical CPUs.
     pub cpus: u32,
+    /// What the firmware says of the machine. Absent for image files.
+    #[serde(default, skip_serializing_if = "MachineFacts::is_empty")]
+    pub machine: MachineFacts,
     pub disks: Vec<DiskFacts>,
     pub nics: Vec<NicFacts>,
+}
+
+/// SMBIOS's names of a machine; each only where the firmware tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineFacts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_uuid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset_tag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+}
+
+impl MachineFacts {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +97,9 @@ pub struct NicFacts {
     pub mac: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
+    /// Where it is plugged in, as udev's `ID_PATH` says it: `pci-0000:00:03.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<bool>,
 }

@@ -6,7 +6,7 @@
 
 use partitioner::ids::{Guid, Ids};
 use partitioner::layout::{LayoutName, MODERN, Role};
-use partitioner::table::{Geometry, LayoutError, TablePlan, TableRequest, plan_table};
+use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableRequest, plan_table};
 use partitioner::units::{BlockSize, Bytes};
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ pub use lines::to_json;
 pub use render::render;
 pub use step::Step;
 
+use crate::answers::StorageKind;
 use crate::bootcfg::BootFiles;
 use crate::dom0_size::Dom0Size;
 use crate::facts::{DiskFacts, Firmware, HostFacts};
@@ -105,11 +106,15 @@ pub fn plan(
     let wish = TableRequest {
         layout: request.layout,
         boot_size: request.boot_size,
+        sr: match request.storage.sr {
+            StorageKind::Partition => SrChoice::Rest,
+            StorageKind::None => SrChoice::None,
+        },
         ..TableRequest::new(facts.firmware.into())
     };
     let table = plan_table(geometry, &wish, ids).map_err(|error| unsuitable(disk, &error))?;
     available(disk, &table)?;
-    let dom0 = Dom0Size::for_host(facts.memory, facts.cpus);
+    let dom0 = dom0_size(request, facts)?;
     fit::memory(dom0, facts.memory)?;
     fit::partitions(&table, manifest)?;
     let mut plan = Plan {
@@ -126,7 +131,32 @@ pub fn plan(
         table,
     };
     plan.digest = digest::of(&plan, request);
-    Ok(plan)
+    match &request.plan_digest {
+        Some(wanted) if *wanted != plan.digest => Err(Refusal::new(
+            Exit::RefusedToDestroy,
+            format!("the plan has the digest {}, safety.plan wants {wanted}", plan.digest),
+        )
+        .hint("answers, machine or release are not what they were; look at the plan again")),
+        Some(_) | None => Ok(plan),
+    }
+}
+
+/// What the answers give dom0, or what suits the machine.
+fn dom0_size(request: &InstallRequest, facts: &HostFacts) -> Result<Dom0Size, Refusal> {
+    let mut dom0 = Dom0Size::for_host(facts.memory, facts.cpus);
+    if let Some(memory) = request.xen.dom0_memory {
+        dom0.memory_mib = u32::try_from(memory.get() >> 20).unwrap_or(u32::MAX);
+    }
+    if let Some(vcpus) = request.xen.dom0_vcpus {
+        if facts.cpus < vcpus {
+            return Err(Refusal::new(
+                Exit::Unsuitable,
+                format!("xen.dom0_vcpus is {vcpus}, the machine has {} CPUs", facts.cpus),
+            ));
+        }
+        dom0.vcpus = vcpus;
+    }
+    Ok(dom0)
 }
 
 /// The engine does not know the slots and the boot volume of `legacy` yet.

@@ -1,14 +1,24 @@
 //! What is wrong with an answer file: every problem at once, each with its place.
 //!
-//! The value of a secret field never gets into a problem.
+//! The value of a secret field never gets into a problem, and no line that may hold one is quoted.
 
 use std::fmt;
 
-/// Where something was written. Both numbers count from 1.
+use serde::Serialize;
+
+mod excerpt;
+
+pub use excerpt::{Excerpt, Secrets};
+
+/// Where something was written. Both numbers count from 1; columns are characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub line: u32,
     pub column: u32,
+}
+
+impl Place {
+    pub const START: Self = Self { line: 1, column: 1 };
 }
 
 /// One thing wrong with an answer file, placed where an editor can jump to it.
@@ -18,12 +28,26 @@ pub struct Problem {
     /// The path of the key, `system.hostname`; empty for the file as a whole.
     pub path: String,
     pub what: String,
+    /// What stands there, where that is no secret.
+    pub value: Option<String>,
+    /// The words that could stand there, where they can be counted.
+    pub allowed: Vec<String>,
     pub hint: Option<String>,
+    /// The line of the file. Filled in by [`Problems::quote`].
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Problem {
     pub fn new(at: Place, path: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { at, path: path.into(), what: what.into(), hint: None }
+        Self {
+            at,
+            path: path.into(),
+            what: what.into(),
+            value: None,
+            allowed: Vec::new(),
+            hint: None,
+            excerpt: None,
+        }
     }
 
     #[must_use]
@@ -31,30 +55,97 @@ impl Problem {
         self.hint = Some(hint.into());
         self
     }
+
+    #[must_use]
+    pub fn value(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn allowed<'w>(mut self, words: impl IntoIterator<Item = &'w str>) -> Self {
+        self.allowed = words.into_iter().map(str::to_owned).collect();
+        self
+    }
 }
 
-/// Everything wrong with one file. Shows as `FILE:LINE:COLUMN: PATH: WHAT`, in the order of the
-/// file. Ends with exit 10.
+/// One problem as `--json` shows it.
+#[derive(Debug, Serialize)]
+pub struct Record<'p> {
+    pub file: &'p str,
+    pub line: u32,
+    pub column: u32,
+    /// `error`, or `warning` for what is read all the same.
+    pub severity: &'static str,
+    pub path: &'p str,
+    pub message: &'p str,
+    pub value: Option<&'p str>,
+    pub allowed: &'p [String],
+    pub hint: Option<&'p str>,
+}
+
+/// Whether a file with these problems is read all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Error,
+    Warning,
+}
+
+/// What is wrong with one file. Shows as `FILE:LINE:COLUMN: PATH: WHAT`, in the order of the file,
+/// with the line itself where it may be shown. Errors end with exit 10.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
     file: String,
     found: Vec<Problem>,
+    /// What stops nothing, as long as nothing else does.
+    warned: Vec<Problem>,
+    /// Where values begin that turned out to be none: they may be secrets in the wrong place.
+    hidden: Vec<Place>,
+    severity: Severity,
 }
 
 impl Problems {
     pub fn new(file: impl Into<String>) -> Self {
-        Self { file: file.into(), found: Vec::new() }
+        Self {
+            file: file.into(),
+            found: Vec::new(),
+            warned: Vec::new(),
+            hidden: Vec::new(),
+            severity: Severity::Error,
+        }
     }
 
     /// A file with one problem that concerns all of it.
     pub fn whole(file: impl Into<String>, what: impl Into<String>) -> Self {
         let mut problems = Self::new(file);
-        problems.push(Problem::new(Place { line: 1, column: 1 }, "", what));
+        problems.push(Problem::new(Place::START, "", what));
         problems
     }
 
     pub fn push(&mut self, problem: Problem) {
         self.found.push(problem);
+    }
+
+    /// Notes what is worth a word and stops nothing.
+    pub fn warn(&mut self, problem: Problem) {
+        self.warned.push(problem);
+    }
+
+    /// The value that begins here is never quoted.
+    pub fn hide(&mut self, at: Place) {
+        self.hidden.push(at);
+    }
+
+    pub fn hidden(&self) -> &[Place] {
+        &self.hidden
+    }
+
+    /// The warnings, as a list of their own.
+    #[must_use]
+    pub fn into_warnings(self) -> Self {
+        let mut found = self.warned;
+        found.sort_by_key(|p| p.at);
+        Self { found, severity: Severity::Warning, ..Self::new(self.file) }
     }
 
     /// Keeps the value, or notes why there is none and carries on.
@@ -76,12 +167,47 @@ impl Problems {
         self.found.iter()
     }
 
-    /// The value, if nothing at all was wrong.
-    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Self> {
+    /// Shows each problem's line of `text`, as far as it holds no secret, and sorts by place.
+    #[must_use]
+    pub fn quote(mut self, text: &str, secrets: &Secrets) -> Self {
         self.found.sort_by_key(|p| p.at);
+        let lines: Vec<&str> = text.lines().collect();
+        for problem in self.found.iter_mut().chain(&mut self.warned) {
+            if !problem.path.is_empty() || problem.at != Place::START {
+                problem.excerpt = secrets.excerpt(&lines, problem.at);
+            }
+        }
+        self
+    }
+
+    /// The value and the warnings, if nothing at all was wrong.
+    pub fn finish<T>(self, value: Option<T>) -> Result<(T, Self), Self> {
         match value {
-            Some(value) if self.found.is_empty() => Ok(value),
+            Some(value) if self.found.is_empty() => Ok((value, self.into_warnings())),
             _ => Err(self),
+        }
+    }
+
+    /// For `--json`.
+    pub fn records(&self) -> Vec<Record<'_>> {
+        self.found.iter().map(|problem| self.record(problem)).collect()
+    }
+
+    fn record<'p>(&'p self, problem: &'p Problem) -> Record<'p> {
+        let Problem { at, path, what, value, allowed, hint, excerpt: _ } = problem;
+        Record {
+            file: &self.file,
+            line: at.line,
+            column: at.column,
+            severity: match self.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            path,
+            message: what,
+            value: value.as_deref(),
+            allowed,
+            hint: hint.as_deref(),
         }
     }
 }
@@ -93,10 +219,16 @@ impl fmt::Display for Problems {
                 writeln!(f)?;
             }
             write!(f, "{}:{}:{}: ", self.file, p.at.line, p.at.column)?;
+            if self.severity == Severity::Warning {
+                write!(f, "warning: ")?;
+            }
             if !p.path.is_empty() {
                 write!(f, "{}: ", p.path)?;
             }
             write!(f, "{}", p.what)?;
+            if let Some(excerpt) = &p.excerpt {
+                write!(f, "\n{excerpt}")?;
+            }
             if let Some(hint) = &p.hint {
                 write!(f, "\n    hint: {hint}")?;
             }

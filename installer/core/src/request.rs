@@ -8,14 +8,18 @@ use partitioner::units::Bytes;
 
 mod choose;
 mod existing;
+mod machine;
+mod network;
 mod selector;
 
 pub use selector::Selector;
 
-use crate::answers::{Access, Finish, OnExisting, RawAnswers, System};
+use crate::answers::{
+    Access, Boot, Finish, Health, Network, OnExisting, RawAnswers, Script, Storage, System, Xen,
+};
 use crate::facts::{DiskFacts, HostFacts};
 use crate::outcome::Exit;
-use crate::values::{DeploymentId, Mac};
+use crate::values::{DeploymentId, RootPassword};
 
 /// What will be installed. One that exists fits the machine it was resolved for.
 #[derive(Clone, Debug)]
@@ -27,12 +31,20 @@ pub struct InstallRequest {
     pub chosen_by: String,
     pub layout: LayoutChoice,
     pub boot_size: Option<Bytes>,
+    pub storage: Storage,
     pub on_existing: OnExisting,
-    /// The interface that the management bridge stands on.
-    pub management: Mac,
+    /// Each interface by its address, where the machine's interfaces are known.
+    pub network: Network,
     pub system: System,
+    /// Invariant: no password in clear, in a file or in the environment.
     pub access: Access,
+    pub xen: Xen,
+    pub boot: Boot,
+    pub health: Health,
+    pub first_boot: Vec<Script>,
     pub finish: Finish,
+    /// The digest that the plan must have.
+    pub plan_digest: Option<String>,
 }
 
 /// Why this machine is not installed. Nothing was written.
@@ -61,51 +73,44 @@ impl Refusal {
 /// A machine that already carries the same `deployment_id` is refused with [`Exit::Done`]: there is
 /// nothing to do, and a machine that always boots from the network is not installed in a loop.
 pub fn resolve(answers: &RawAnswers, facts: &HostFacts) -> Result<InstallRequest, Refusal> {
+    machine::fits(&answers.machine, facts)?;
     let selector = answers.disks.get(&answers.target).ok_or_else(|| {
         Refusal::new(Exit::InternalError, format!("no disk is named {}", answers.target))
     })?;
-    let disk = choose::disk(&answers.target, selector, &facts.disks)?;
+    let disk = choose::disk(&answers.target, selector, &answers.safety.protect, &facts.disks)?;
     existing::already_done(answers.deployment_id.as_ref(), disk)?;
     existing::permit(answers.on_existing, selector, disk)?;
-    interface(answers.management, facts)?;
+    settled(&answers.access.root_password)?;
     Ok(InstallRequest {
         deployment_id: answers.deployment_id.clone(),
         disk: disk.clone(),
         chosen_by: selector.to_string(),
         layout: answers.layout,
         boot_size: answers.boot_size,
+        storage: answers.storage,
         on_existing: answers.on_existing,
-        management: answers.management,
+        network: network::pinned(&answers.network, facts)?,
         system: answers.system.clone(),
         access: answers.access.clone(),
+        xen: answers.xen.clone(),
+        boot: answers.boot.clone(),
+        health: answers.health,
+        first_boot: answers.first_boot.clone(),
         finish: answers.finish,
+        plan_digest: answers.safety.plan.clone(),
     })
 }
 
-/// The management interface exists. Facts without interfaces, as of an offline installation, say
-/// nothing about it.
-fn interface(mac: Mac, facts: &HostFacts) -> Result<(), Refusal> {
-    let wanted = mac.to_string();
-    let matches = facts.nics.iter().filter(|nic| nic.mac == wanted).count();
-    if matches == 1 || facts.nics.is_empty() {
-        return Ok(());
+/// A password in clear is hashed before anything else is decided: [`RootPassword::settle`].
+fn settled(password: &RootPassword) -> Result<(), Refusal> {
+    match password {
+        RootPassword::Hash(_) | RootPassword::Ask | RootPassword::Locked => Ok(()),
+        RootPassword::Plain(_) | RootPassword::File(_) | RootPassword::Env(_) => {
+            let what = "access.root_password: this command takes a hash, and nothing else";
+            Err(Refusal::new(Exit::BadAnswers, what)
+                .hint("`hash: \"$6$…\"`, from `mkpasswd -m yescrypt`"))
+        }
     }
-    let mut message = if matches == 0 {
-        format!("no interface has the address {wanted} of network.management.mac")
-    } else {
-        format!("{matches} interfaces have the address {wanted} of network.management.mac")
-    };
-    for nic in &facts.nics {
-        let link = match nic.link {
-            Some(true) => "link up",
-            Some(false) => "link down",
-            None => "link unknown",
-        };
-        let driver = nic.driver.as_deref().unwrap_or("driver unknown");
-        let row = format!("\n    {:<10} {}  {driver}, {link}", nic.name, nic.mac);
-        message.push_str(&row);
-    }
-    Err(Refusal::new(Exit::Unsuitable, message))
 }
 
 #[cfg(test)]

@@ -36,12 +36,14 @@ pub(crate) fn facts() -> HostFacts {
         name: name.to_owned(),
         mac: mac.to_owned(),
         driver: None,
+        path: None,
         link: None,
     };
     HostFacts {
         firmware: Firmware::Uefi,
         memory: Bytes::gib(3),
         cpus: 2,
+        machine: crate::facts::MachineFacts::default(),
         disks: vec![
             disk("/dev/vda", Bytes::gib(60), "SN42"),
             disk("/dev/vdb", Bytes::gib(20), "SN43"),

@@ -4,6 +4,7 @@ use partitioner::ids::Guid;
 
 mod files;
 mod inventory;
+mod login;
 mod network;
 mod path;
 mod shadow;
@@ -40,6 +41,12 @@ impl TargetFile {
     /// A file of root's.
     pub fn file(path: &'static str, mode: u16, content: impl Into<Vec<u8>>) -> Self {
         Self::root(path, mode, Body::Content(content.into()))
+    }
+
+    /// The same for a path that is put together of checked parts.
+    fn named(path: &str, mode: u16, content: impl Into<Vec<u8>>) -> Self {
+        let path = RelPath::new(path).expect("names of links and numbers are no parts like `..`");
+        Self { path, mode, uid: 0, gid: 0, body: Body::Content(content.into()) }
     }
 
     fn root(path: &'static str, mode: u16, body: Body) -> Self {

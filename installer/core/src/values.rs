@@ -8,13 +8,23 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
+mod boot;
+mod net;
 mod password;
+mod root_password;
+mod secret;
 mod size;
 mod ssh_key;
+mod url;
 
+pub use boot::{BootArg, Minutes, SerialConsole};
+pub use net::{Cidr, Glob, LinkName, Server, VlanId, ip, ipv4, ipv6};
 pub use password::PasswordHash;
-pub use size::{SizeRule, parse_size};
+pub use root_password::{PASSWORD_CHARS_MIN, PasswordSource, RootPassword, SALT_BYTES};
+pub use secret::Secret;
+pub use size::{SizeRule, parse_size, size_text};
 pub use ssh_key::SshKey;
+pub use url::{ProxyUrl, redact_url};
 
 use crate::nearest::nearest;
 

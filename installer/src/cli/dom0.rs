@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use installer_core::bootstate::{BootState, Trial};
 use installer_core::outcome::Exit;
@@ -16,13 +17,26 @@ const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
 /// One line on standard output, which the unit sends to console and journal.
 pub(super) fn bless() -> Outcome {
-    let outcome = bless::bless(&mut ThisHost::new(), Limits::DEFAULT)
+    let outcome = bless::bless(&mut ThisHost::new(), limits())
         .map_err(|e| Ended::early(Exit::InternalError, &format!("bless: {e}")))?;
     if outcome.is_good() {
         print(&format!("{outcome}\n"));
         Ok(())
     } else {
         Err(Ended::early(Exit::InternalError, &outcome))
+    }
+}
+
+/// What the answers of the installation allow, else the usual. An inventory that cannot be read is
+/// told by bless itself.
+fn limits() -> Limits {
+    let inventory = fs::read_to_string(INVENTORY).ok().and_then(|t| Inventory::parse(&t).ok());
+    match inventory.and_then(|i| i.health_timeout_minutes) {
+        Some(minutes) => {
+            let timeout = Duration::from_secs(u64::from(minutes).saturating_mul(60));
+            Limits { timeout, ..Limits::DEFAULT }
+        }
+        None => Limits::DEFAULT,
     }
 }
 

@@ -5,15 +5,17 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use installer_core::answers::{self, RawAnswers};
-use installer_core::facts::{Firmware, HostFacts};
+use installer_core::answers::{self, Answers, RawAnswers};
+use installer_core::facts::{Firmware, HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
 use installer_core::plan::{self, CheckedPlan};
+use installer_core::problem::Problems;
 use installer_core::request::{self, InstallRequest, Refusal};
+use installer_core::values::redact_url;
 use partitioner::ids::Ids;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::{Ended, MachineArgs, SourceArgs};
+use super::{Ended, MachineArgs, SourceArgs, passwords, say};
 use crate::call::Processes;
 use crate::probe;
 use crate::release_dir::Release;
@@ -39,17 +41,48 @@ pub(super) struct Inputs {
     pub(super) plan: CheckedPlan,
 }
 
-/// Reads the answer file.
+/// Reads the answer file of an installation: warnings to standard error, a password in clear to a
+/// hash.
 pub(super) fn answers(path: &Path) -> Result<RawAnswers, Ended> {
+    let (answers, warnings) = read_answers(path)?.map_err(|problems| bad(&problems))?;
+    if !warnings.is_empty() {
+        say(&format!("{warnings}\n"));
+    }
+    let mode = answers.mode();
+    let Answers::Install(mut answers) = answers else {
+        let what = format!("{}: mode {mode} is not available yet", path.display());
+        return Err(Ended::early(Exit::BadAnswers, &what)
+            .hint("`mode: install` is; `host-installer validate` checks the others"));
+    };
+    let password = std::mem::take(&mut answers.access.root_password);
+    answers.access.root_password = password.settle(&mut passwords::ThisMachine).map_err(|e| {
+        Ended::early(Exit::BadAnswers, &format!("{}: access.root_password: {e}", path.display()))
+    })?;
+    Ok(*answers)
+}
+
+/// What is in the file, or what is wrong with it. The outer error is about reading it at all.
+pub(super) fn read_answers(path: &Path) -> Result<Reading, Ended> {
     let name = path.display().to_string();
+    if name.contains("://") {
+        let shown = redact_url(&name);
+        let what = format!("{shown}: this command does not fetch answer files yet");
+        return Err(
+            Ended::early(Exit::SourceFailed, &what).hint("fetch it first, and give the file")
+        );
+    }
     // One byte more than is allowed, so that too large a file is seen as that.
     let limit = u64::try_from(answers::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let bytes = read_bounded(path, limit)
         .map_err(|e| Ended::early(Exit::BadAnswers, &format!("answer file {name}: {e}")))?;
-    answers::parse(&name, &bytes).map_err(|problems| {
-        let text = problems.to_string();
-        Ended::early(Exit::BadAnswers, text.trim_end())
-    })
+    Ok(answers::read(&name, &bytes))
+}
+
+/// Answers with warnings, or what is wrong with them.
+type Reading = Result<(Answers, Problems), Problems>;
+
+pub(super) fn bad(problems: &Problems) -> Ended {
+    Ended::early(Exit::BadAnswers, problems.to_string().trim_end())
 }
 
 fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
@@ -91,6 +124,7 @@ pub(super) fn machine(args: &MachineArgs) -> Result<HostFacts, Ended> {
         firmware: args.firmware.map_or(Firmware::Uefi, Firmware::from),
         memory,
         cpus: args.cpus,
+        machine: MachineFacts::default(),
         disks,
         nics: Vec::new(),
     })

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use installer_core::facts::HostFacts;
+use installer_core::facts::{HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
 use installer_core::plan;
 use serde::Serialize;
@@ -14,12 +14,6 @@ use super::{Ended, MachineArgs, Outcome, SourceArgs, print};
 pub(super) fn facts(machine: &MachineArgs, json: bool) -> Outcome {
     let facts = inputs::machine(machine)?;
     print(&if json { to_json(&facts)? } else { table(&facts) });
-    Ok(())
-}
-
-pub(super) fn validate(file: &Path) -> Outcome {
-    inputs::answers(file)?;
-    print(&format!("{}: valid\n", file.display()));
     Ok(())
 }
 
@@ -50,6 +44,12 @@ fn table(facts: &HostFacts) -> String {
         installer_core::facts::Firmware::Uefi => "UEFI",
     };
     line(&mut text, &format!("{firmware}, {} memory, {} CPUs", facts.memory, facts.cpus));
+    let MachineFacts { system_uuid: _, serial, asset_tag: _, vendor, product } = &facts.machine;
+    let names: Vec<&str> =
+        [vendor, product, serial].into_iter().filter_map(Option::as_deref).collect();
+    if !names.is_empty() {
+        line(&mut text, &names.join(", "));
+    }
     for disk in &facts.disks {
         let serial = disk.serial.as_deref().unwrap_or("no serial");
         let model = disk.model.as_deref().unwrap_or("no model");

@@ -56,6 +56,7 @@ impl Scene {
             firmware: Firmware::Uefi,
             memory: Bytes::gib(3),
             cpus: 2,
+            machine: installer_core::facts::MachineFacts::default(),
             disks: vec![
                 disk("OTHER", "other.img", BlockSize::B512),
                 disk("SN42", "disk.img", self.block_size),

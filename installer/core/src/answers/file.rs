@@ -8,7 +8,11 @@ pub(super) fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Problems>
     if SIZE_MAX < bytes.len() {
         return Err(Problems::whole(
             file,
-            format!("the answer file has {} bytes, at most {SIZE_MAX} are read", bytes.len()),
+            format!(
+                "the answer file is larger than {} KiB: {} bytes",
+                SIZE_MAX / 1024,
+                bytes.len()
+            ),
         ));
     }
     let text = std::str::from_utf8(bytes).map_err(|e| not_utf8(file, bytes, e.valid_up_to()))?;
@@ -37,7 +41,12 @@ pub(super) fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Problems>
 fn not_utf8(file: &str, bytes: &[u8], valid: usize) -> Problems {
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
     let mut problems = Problems::new(file);
-    problems.push(Problem::new(place_after(&before), "", "the answer file is not UTF-8"));
+    let what = format!("the answer file must be UTF-8 (byte offset {valid})");
+    let mut problem = Problem::new(place_after(&before), "", what);
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        problem = problem.hint("it looks like UTF-16; save it as UTF-8");
+    }
+    problems.push(problem);
     problems
 }
 

@@ -22,9 +22,10 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Kind {
     Null,
-    /// `true`, and also `yes`, `no`, `on` and `off`: YAML 1.1 took all of them.
-    Bool,
-    Number,
+    /// `true` and `false`; none for `yes`, `no`, `on` and `off`, which YAML 1.1 took too.
+    Bool(Option<bool>),
+    /// The number, where it is a whole one that is not negative.
+    Number(Option<u64>),
     Text(String),
     List(Vec<Node>),
     /// In the order of the file; a key may be there twice.
@@ -41,8 +42,8 @@ impl Kind {
     pub(super) const fn noun(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
-            Self::Bool => "an unquoted yes, no, true or false",
-            Self::Number => "an unquoted number",
+            Self::Bool(_) => "an unquoted yes, no, true or false",
+            Self::Number(_) => "an unquoted number",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
@@ -67,12 +68,38 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, Problems> {
         },
     };
     match serde_saphyr::from_str_with_options::<Spanned<Kind>>(text, options) {
-        Ok(root) => Ok(root.into()),
+        Ok(root) => {
+            let mut root = root.into();
+            let lines: Vec<&str> = text.lines().collect();
+            only_true_and_false(&mut root, &lines);
+            Ok(root)
+        }
         Err(error) => {
             let mut problems = Problems::new(file);
             problems.push(problem(&error));
             Err(problems)
         }
+    }
+}
+
+/// The library takes `yes` for true; the text tells which it was, in quotes or not.
+fn only_true_and_false(node: &mut Node, lines: &[&str]) {
+    match &mut node.kind {
+        Kind::Bool(value) => {
+            let line =
+                usize::try_from(node.at.line).ok().and_then(|n| lines.get(n.checked_sub(1)?));
+            let skip = usize::try_from(node.at.column).unwrap_or(1).saturating_sub(1);
+            let written: String =
+                line.into_iter().flat_map(|l| l.chars().skip(skip).take(5)).collect();
+            if !written.starts_with("true") && !written.starts_with("false") {
+                *value = None;
+            }
+        }
+        Kind::List(list) => list.iter_mut().for_each(|node| only_true_and_false(node, lines)),
+        Kind::Map(map) => {
+            map.iter_mut().for_each(|(_, node)| only_true_and_false(node, lines));
+        }
+        Kind::Null | Kind::Number(_) | Kind::Text(_) => {}
     }
 }
 
@@ -143,28 +170,28 @@ impl<'de> Visitor<'de> for KindVisitor {
         Ok(Kind::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Kind, E> {
-        Ok(Kind::Bool)
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Bool(Some(value)))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Kind, E> {
-        Ok(Kind::Number)
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Number(u64::try_from(value).ok()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Kind, E> {
-        Ok(Kind::Number)
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(Kind::Number(Some(value)))
     }
 
     fn visit_i128<E>(self, _: i128) -> Result<Kind, E> {
-        Ok(Kind::Number)
+        Ok(Kind::Number(None))
     }
 
     fn visit_u128<E>(self, _: u128) -> Result<Kind, E> {
-        Ok(Kind::Number)
+        Ok(Kind::Number(None))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
-        Ok(Kind::Number)
+        Ok(Kind::Number(None))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Kind, E> {

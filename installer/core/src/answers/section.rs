@@ -99,10 +99,12 @@ impl<'n> Section<'n> {
 
     /// Reports every key that nobody took.
     pub(super) fn finish(self, problems: &mut Problems) {
-        for (key, _) in &self.entries {
+        for (key, value) in &self.entries {
             if self.known.contains(&key.name.as_str()) {
                 continue;
             }
+            // Perhaps `root_password` with a typing mistake.
+            problems.hide(value.at);
             let path = self.path(&key.name);
             if let Some((_, why)) = self.later.iter().find(|(name, _)| *name == key.name) {
                 problems.push(Problem::new(key.at, path, *why));
@@ -118,7 +120,8 @@ impl<'n> Section<'n> {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            problems.push(Problem::new(key.at, path, "unknown key").hint(hint));
+            let problem = Problem::new(key.at, path, "unknown key").hint(hint);
+            problems.push(problem.allowed(self.known.iter().copied()));
         }
     }
 }
@@ -130,15 +133,92 @@ pub(super) fn value<T>(
     problems: &mut Problems,
     parse: impl FnOnce(&str) -> Result<T, ValueError>,
 ) -> Option<T> {
-    let text = text(node, path, problems)?;
-    let error = match parse(text) {
+    let problem = match read(node, path, problems, parse)? {
         Ok(value) => return Some(value),
-        Err(error) => error,
+        Err(problem) => problem,
     };
-    let mut problem = Problem::new(node.at, path, error.what);
-    problem.hint = error.hint;
-    problems.push(problem);
+    let Kind::Text(text) = &node.kind else { return None };
+    problems.push(problem.value(text));
     None
+}
+
+/// The same for a text that no problem may show.
+pub(super) fn secret<T>(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+    parse: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Option<T> {
+    let read = read(node, path, problems, parse)?;
+    problems.take(read)
+}
+
+fn read<T>(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+    parse: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Option<Result<T, Problem>> {
+    let text = text(node, path, problems)?;
+    Some(parse(text).map_err(|error| {
+        let mut problem = Problem::new(node.at, path, error.what);
+        problem.hint = error.hint;
+        problem
+    }))
+}
+
+/// `true` or `false`.
+pub(super) fn flag(node: &Node, path: &str, problems: &mut Problems) -> Option<bool> {
+    if let Kind::Bool(Some(value)) = node.kind {
+        return Some(value);
+    }
+    let what = format!("true or false is needed, this is {}", node.kind.noun());
+    problems.push(Problem::new(node.at, path, what).allowed(["true", "false"]));
+    None
+}
+
+/// A whole number, within bounds that `parse` knows.
+pub(super) fn number<T>(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+    parse: impl FnOnce(u64) -> Result<T, ValueError>,
+) -> Option<T> {
+    let error = match node.kind {
+        Kind::Number(Some(n)) => match parse(n) {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        },
+        Kind::Number(None)
+        | Kind::Null
+        | Kind::Bool(_)
+        | Kind::Text(_)
+        | Kind::List(_)
+        | Kind::Map(_) => {
+            ValueError::new(format!("a whole number is needed, this is {}", node.kind.noun()))
+        }
+    };
+    problems.push(Problem::new(node.at, path, error.what));
+    None
+}
+
+/// Every item of a list; one problem for each bad item.
+pub(super) fn list<T>(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+    mut item: impl FnMut(&Node, &str, &mut Problems) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Kind::List(nodes) = &node.kind else {
+        let what = format!("a list is needed, this is {}", node.kind.noun());
+        problems.push(Problem::new(node.at, path, what));
+        return None;
+    };
+    let mut items = Vec::new();
+    for (i, node) in nodes.iter().enumerate() {
+        items.extend(item(node, &format!("{path}[{i}]"), problems));
+    }
+    (items.len() == nodes.len()).then_some(items)
 }
 
 /// One of a few words.
@@ -153,7 +233,9 @@ pub(super) fn choice<T: Copy>(
         return Some(*value);
     }
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-    let problem = Problem::new(node.at, path, format!("`{text}` is not {}", words.join(" or ")));
+    let problem = Problem::new(node.at, path, format!("`{text}` is not {}", words.join(" or ")))
+        .value(text)
+        .allowed(words.iter().copied());
     problems.push(match nearest(text, words.into_iter()) {
         Some(word) => problem.hint(format!("did you mean `{word}`?")),
         None => problem,
@@ -168,7 +250,7 @@ pub(super) fn text<'n>(node: &'n Node, path: &str, problems: &mut Problems) -> O
     let problem = match &node.kind {
         Kind::Text(text) if !text.trim().is_empty() => return Some(text),
         Kind::Text(_) | Kind::Null => Problem::new(node.at, path, "the value is empty"),
-        kind @ (Kind::Bool | Kind::Number) => {
+        kind @ (Kind::Bool(_) | Kind::Number(_)) => {
             Problem::new(node.at, path, format!("text is needed, this is {}", kind.noun()))
                 .hint("put it in quotes if it is meant as text")
         }

@@ -3,6 +3,7 @@
 use proptest::prelude::{any, proptest};
 
 use super::*;
+use crate::values::LinkName;
 
 const GOOD: &str = r#"
 schema: xenhost/v1
@@ -27,7 +28,10 @@ fn defaults() {
     assert_eq!(answers.finish, Finish::Reboot);
     assert_eq!(answers.system.timezone.as_str(), "Etc/UTC");
     assert_eq!(answers.system.keymap.as_str(), "us");
-    assert_eq!(answers.management.to_string(), "00:16:3e:aa:bb:cc");
+    let nic = NicMatch { mac: Mac::parse("00:16:3e:aa:bb:cc").ok(), ..NicMatch::default() };
+    let name = LinkName::parse("management").unwrap();
+    let network = Network::on_interface(name, nic, Ipv4::Dhcp, Ipv6::None);
+    assert_eq!(answers.network, network);
     assert_eq!(answers.deployment_id, None);
     assert!(answers.access.ssh_keys.is_empty());
 }
@@ -40,7 +44,7 @@ fn a_byte_order_mark_is_not_text() {
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let text = format!("{GOOD}#{}", " ".repeat(SIZE_MAX));
-    assert!(problems(&text).contains("at most 262144 are read"));
+    assert!(problems(&text).contains("larger than 256 KiB"));
     let text = format!("{GOOD}#{}", " ".repeat(SIZE_MAX - GOOD.len() - 1));
     assert!(parse("f", text.as_bytes()).is_ok());
 }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::Plan;
 use super::lines::{partitions, steps};
 use crate::request::InstallRequest;
-use crate::values::SshKey;
+use crate::values::{RootPassword, SshKey};
 
 /// SHA-256 over the canonical form, in lower-case hexadecimal.
 ///
@@ -17,6 +17,8 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
     let disk = &plan.disk;
     let named = disk.serial.is_some() || disk.wwn.is_some();
     let path = (!named).then_some(&disk.path);
+    let first_boot: Vec<String> =
+        request.first_boot.iter().map(|script| sha256(script.inline.expose())).collect();
     // Keys are sorted by serde_json, so that the form does not depend on the order here.
     let canonical = json!({
         "disk": {
@@ -36,16 +38,32 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
         "dom0": plan.dom0,
         "answers": {
             "deployment_id": request.deployment_id,
-            "management": request.management,
+            "network": request.network,
             "hostname": request.system.hostname,
             "timezone": request.system.timezone,
             "keymap": request.system.keymap,
-            "root_password": sha256(request.access.root_password.expose()),
+            "root_password": password(&request.access.root_password),
+            "ssh_password_login": request.access.ssh_password_login,
+            "xen": request.xen,
+            "boot": request.boot,
+            "health": request.health,
+            "first_boot": first_boot,
             "ssh_keys": request.access.ssh_keys.iter().map(SshKey::as_str).collect::<Vec<_>>(),
             "finish": request.finish,
         },
     });
     sha256(&canonical.to_string())
+}
+
+/// A hash of the hash, or how the host comes to a password.
+fn password(password: &RootPassword) -> String {
+    match password {
+        RootPassword::Hash(hash) => sha256(hash.expose()),
+        RootPassword::Ask => "ask".to_owned(),
+        RootPassword::Locked => "locked".to_owned(),
+        // Requests hold none of these; what they say would be a secret.
+        RootPassword::Plain(_) | RootPassword::File(_) | RootPassword::Env(_) => String::new(),
+    }
 }
 
 fn sha256(text: &str) -> String {

@@ -45,9 +45,9 @@ fn a_digest_does_not_change_with_what_may_differ_at_the_next_start() {
     assert_ne!(unnamed, digest(|r, _, _| path(r)), "a disk without a name has only its path");
 }
 
-fn other_password() -> crate::values::PasswordHash {
+fn other_password() -> crate::values::RootPassword {
     let hash = format!("$y$j9T$salt${}", "b".repeat(43));
-    crate::values::PasswordHash::parse(&hash).unwrap()
+    crate::values::RootPassword::Hash(crate::values::PasswordHash::parse(&hash).unwrap())
 }
 
 #[test]

@@ -8,10 +8,11 @@ use crate::outcome::Exit;
 pub(super) fn disk<'d>(
     name: &str,
     selector: &Selector,
+    protect: &[(String, Selector)],
     disks: &'d [DiskFacts],
 ) -> Result<&'d DiskFacts, Refusal> {
     let judged: Vec<(&DiskFacts, Option<String>)> =
-        disks.iter().map(|disk| (disk, excluded(selector, disk))).collect();
+        disks.iter().map(|disk| (disk, excluded(selector, protect, disk))).collect();
     let matching: Vec<&DiskFacts> =
         judged.iter().filter(|(_, why)| why.is_none()).map(|(disk, _)| *disk).collect();
     if let [disk] = matching[..] {
@@ -38,9 +39,16 @@ pub(super) fn disk<'d>(
 }
 
 /// Why the disk is not the one, if it is not.
-fn excluded(selector: &Selector, disk: &DiskFacts) -> Option<String> {
+fn excluded(
+    selector: &Selector,
+    protect: &[(String, Selector)],
+    disk: &DiskFacts,
+) -> Option<String> {
     if let Some(why) = selector.mismatch(disk) {
         return Some(why);
+    }
+    if let Some((name, _)) = protect.iter().find(|(_, rules)| rules.mismatch(disk).is_none()) {
+        return Some(format!("it is protected, as `{name}`"));
     }
     if disk.medium {
         return Some("it holds the installation medium".to_owned());

@@ -37,7 +37,7 @@ impl Selector {
     }
 
     /// Names one particular disk, wherever it is plugged in.
-    pub(super) const fn spells_out_id(&self) -> bool {
+    pub(crate) const fn spells_out_id(&self) -> bool {
         self.serial.is_some() || self.wwn.is_some() || self.by_id.is_some()
     }
 

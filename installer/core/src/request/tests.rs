@@ -81,8 +81,8 @@ fn one_address_on_two_interfaces_is_refused() {
     let mut facts = facts();
     facts.nics[1].mac = facts.nics[0].mac.clone();
     let refusal = resolve(&answers(), &facts).unwrap_err();
-    assert_eq!(refusal.exit, Exit::Unsuitable);
-    assert!(refusal.message.starts_with("2 interfaces have the address"));
+    assert_eq!(refusal.exit, Exit::BadAnswers);
+    assert!(refusal.message.starts_with("2 interfaces match `management`"));
 }
 
 #[test]

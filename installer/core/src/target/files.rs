@@ -4,24 +4,26 @@ use std::fmt::Write as _;
 
 use partitioner::ids::Guid;
 
+use super::login::{first_boot, login};
 use super::network::network;
 use super::{Body, Inventory, TargetFile};
 use crate::bootcfg::{BootConf, slot_cfg};
 use crate::facts::HostFacts;
 use crate::plan::Plan;
 use crate::request::InstallRequest;
-use crate::values::{Hostname, SshKey};
+use crate::values::{BootArg, Hostname};
 
 /// The files, in the order in which they are written: a directory before what lies in it.
 /// `/etc/shadow` is not among them, since it is made from the image's own: [`super::shadow_file`].
 pub fn target_files(plan: &Plan, request: &InstallRequest, _: &HostFacts) -> Vec<TargetFile> {
     let mut files = names(&request.system.hostname);
     files.push(TargetFile::file("etc/fstab", 0o644, fstab(plan)));
-    files.extend(network(request.management));
+    files.extend(network(&request.network));
     files.extend(clock(request.system.timezone.as_str()));
     files.extend(keyboard(request.system.keymap.as_str()));
-    files.extend(authorized(&request.access.ssh_keys));
     files.extend(records(plan, request));
+    files.extend(login(&request.access));
+    files.extend(first_boot(&request.first_boot));
     files
 }
 
@@ -90,24 +92,9 @@ fn keyboard(keymap: &str) -> Vec<TargetFile> {
     ]
 }
 
-fn authorized(keys: &[SshKey]) -> Vec<TargetFile> {
-    if keys.is_empty() {
-        return Vec::new();
-    }
-    let mut text = String::new();
-    for key in keys {
-        text.push_str(key.as_str());
-        text.push('\n');
-    }
-    vec![
-        TargetFile::root("root/.ssh", 0o700, Body::Directory),
-        TargetFile::file("root/.ssh/authorized_keys", 0o600, text),
-    ]
-}
-
 /// What the host knows of itself, and what its boot loader reads.
 fn records(plan: &Plan, request: &InstallRequest) -> Vec<TargetFile> {
-    let conf = boot_conf(plan);
+    let conf = boot_conf(plan, request);
     let slot = slot_cfg(&conf, std::slice::from_ref(&plan.boot_files));
     let inventory = Inventory::of(plan, request);
     vec![
@@ -119,10 +106,18 @@ fn records(plan: &Plan, request: &InstallRequest) -> Vec<TargetFile> {
     ]
 }
 
-fn boot_conf(plan: &Plan) -> BootConf {
+/// What every host gets, and what the answers add.
+fn boot_conf(plan: &Plan, request: &InstallRequest) -> BootConf {
     let root = plan.table.partition(partitioner::layout::Role::Root);
     let partuuid = root.map_or(Guid::NIL, |planned| planned.guid);
-    BootConf::new(partuuid, plan.dom0)
+    let mut conf = BootConf::new(partuuid, plan.dom0);
+    let text = |arg: &BootArg| arg.as_str().to_owned();
+    conf.xen_args.extend(request.xen.args.iter().map(text));
+    conf.kernel_args.extend(request.boot.kernel_args.iter().map(text));
+    if let Some(serial) = request.boot.serial {
+        conf.xen_console = serial.xen_args().split(' ').map(str::to_owned).collect();
+    }
+    conf
 }
 
 #[cfg(test)]

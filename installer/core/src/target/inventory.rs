@@ -27,6 +27,9 @@ pub struct Inventory {
     pub partuuid: BTreeMap<String, Guid>,
     /// By role: `root_a`, `root_b`, `logs`, `swap`.
     pub fs_uuid: BTreeMap<String, Guid>,
+    /// How long bless waits for the host to become well, in minutes; absent for its own limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_timeout_minutes: Option<u32>,
     /// The version of the installer.
     pub installed_by: String,
 }
@@ -55,6 +58,7 @@ impl Inventory {
             disk_guid: plan.table.disk_guid,
             partuuid,
             fs_uuid: fs.map(|(name, id)| (name.to_owned(), id)).into_iter().collect(),
+            health_timeout_minutes: request.health.timeout.map(|m| m.get()),
             installed_by: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -2,7 +2,10 @@
 
 use super::{Body, RelPath, TargetFile};
 use crate::request::InstallRequest;
-use crate::values::PasswordHash;
+use crate::values::{PasswordHash, RootPassword};
+
+/// Matches no password. A key still logs in, which it would not everywhere with `!`.
+const NO_PASSWORD: &str = "*";
 
 /// Debian's group that may read the file.
 const SHADOW_GROUP: u32 = 42;
@@ -14,7 +17,14 @@ pub struct ShadowError;
 
 /// `/etc/shadow` with root's password, made from the image's own.
 pub fn shadow_file(current: &str, request: &InstallRequest) -> Result<TargetFile, ShadowError> {
-    let text = set_root_hash(current, &request.access.root_password)?;
+    let text = match &request.access.root_password {
+        RootPassword::Hash(hash) => set_root_hash(current, hash)?,
+        RootPassword::Ask
+        | RootPassword::Locked
+        | RootPassword::Plain(_)
+        | RootPassword::File(_)
+        | RootPassword::Env(_) => set_root(current, NO_PASSWORD)?,
+    };
     let path = RelPath::new("etc/shadow").expect("a relative path");
     let body = Body::Content(text.into_bytes());
     Ok(TargetFile { path, mode: 0o640, uid: 0, gid: SHADOW_GROUP, body })
@@ -22,6 +32,10 @@ pub fn shadow_file(current: &str, request: &InstallRequest) -> Result<TargetFile
 
 /// The same text with another hash for root; everything else stays as it is.
 pub fn set_root_hash(shadow: &str, hash: &PasswordHash) -> Result<String, ShadowError> {
+    set_root(shadow, hash.expose())
+}
+
+fn set_root(shadow: &str, word: &str) -> Result<String, ShadowError> {
     let mut found = false;
     let mut text = String::new();
     for line in shadow.lines() {
@@ -29,7 +43,7 @@ pub fn set_root_hash(shadow: &str, hash: &PasswordHash) -> Result<String, Shadow
             Some((_, rest)) => {
                 found = true;
                 text.push_str("root:");
-                text.push_str(hash.expose());
+                text.push_str(word);
                 text.push(':');
                 text.push_str(rest);
             }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::ValueError;
+use super::{Secret, ValueError};
 
 /// A password hash that Debian's libcrypt accepts: SHA-512 crypt or yescrypt. Its text is for
 /// `/etc/shadow`; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(String);
+pub struct PasswordHash(Secret);
 
 impl PasswordHash {
     /// The message names the kind of hash, never the text.
@@ -21,7 +21,7 @@ impl PasswordHash {
             _ => false,
         };
         if good {
-            return Ok(Self(text.to_owned()));
+            return Ok(Self(Secret::new(text)));
         }
         Err(ValueError::new(complaint(text))
             .hint("make one with `mkpasswd -m yescrypt` or `openssl passwd -6`"))
@@ -29,7 +29,7 @@ impl PasswordHash {
 
     /// For `/etc/shadow`, and for nothing else.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose()
     }
 }
 
@@ -69,7 +69,8 @@ fn complaint(text: &str) -> String {
     }
     if text.starts_with('!') || text.starts_with('*') {
         return format!(
-            "a locked password, to be asked for at the first boot, is not available yet; {NEEDED}"
+            "this is no hash; `!!` alone asks for the password at the first boot, `locked: true` \
+             locks it; {NEEDED}"
         );
     }
     if text.starts_with("$6$") {
@@ -82,7 +83,7 @@ fn complaint(text: &str) -> String {
             .to_owned();
     }
     match kinds.iter().find(|(prefix, _)| text.starts_with(prefix)) {
-        Some((_, kind)) => format!("this is a hash of the kind {kind}; {NEEDED}"),
+        Some((_, kind)) => format!("unsupported hash type {kind}; {NEEDED}"),
         None => format!("this is not a password hash; {NEEDED}"),
     }
 }

@@ -38,6 +38,18 @@ pub fn parse_size(text: &str) -> Result<Bytes, ValueError> {
     bytes.map(Bytes::new).ok_or_else(|| no("it is too large"))
 }
 
+/// The size as [`parse_size`] reads it, exactly: the largest binary unit that divides it.
+pub fn size_text(size: Bytes) -> String {
+    let binary = ["TiB", "GiB", "MiB", "KiB"].into_iter().zip([40_u32, 30, 20, 10]);
+    for (unit, shift) in binary {
+        if shift <= size.get().trailing_zeros() && size.get() != 0 {
+            return format!("{}{unit}", size.get() >> shift);
+        }
+    }
+    // Only sizes with a unit are read, so that what is left was written in thousands.
+    format!("{}KB", size.get() / 1000)
+}
+
 /// A rule about the size of a disk: `>=400GB`, `<2TB`, `==60GiB`, `200GiB..1TiB` (both included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeRule {
@@ -77,6 +89,18 @@ impl SizeRule {
         }
         Err(ValueError::new(format!("`{text}` is not a rule about a size"))
             .hint("for example \">=400GB\", \"==60GiB\" or \"200GiB..1TiB\""))
+    }
+
+    /// The rule as [`SizeRule::parse`] reads it.
+    pub fn written(self) -> String {
+        match self {
+            Self::AtLeast(n) => format!(">={}", size_text(n)),
+            Self::MoreThan(n) => format!(">{}", size_text(n)),
+            Self::AtMost(n) => format!("<={}", size_text(n)),
+            Self::LessThan(n) => format!("<{}", size_text(n)),
+            Self::Exactly(n) => format!("=={}", size_text(n)),
+            Self::Within(low, high) => format!("{}..{}", size_text(low), size_text(high)),
+        }
     }
 
     pub fn allows(self, size: Bytes) -> bool {

@@ -1,0 +1,86 @@
+//! The commands about answer files. They need no root, no release and no disk.
+
+use std::path::Path;
+
+use installer_core::answers::Answers;
+use installer_core::facts::HostFacts;
+use installer_core::outcome::Exit;
+use installer_core::problem::{Problems, Record};
+use installer_core::request;
+use installer_core::values::RootPassword;
+use serde::Serialize;
+
+use super::inputs::{self, bad, read_answers};
+use super::show::to_json;
+use super::{Ended, Outcome, print, say};
+
+/// What `validate --json` tells.
+#[derive(Serialize)]
+struct Verdict<'p> {
+    valid: bool,
+    /// What the file asks for; nothing for a file that is not valid.
+    mode: Option<&'static str>,
+    /// Errors, or else warnings.
+    problems: Vec<Record<'p>>,
+    /// Why the machine of `--facts` is not installed with it.
+    refusal: Option<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    exit: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome {
+    let facts = facts.map(inputs::recorded).transpose()?;
+    let (answers, warnings) = match read_answers(file)? {
+        Ok(good) => good,
+        Err(problems) if json => {
+            let problems = problems.records();
+            print(&to_json(&Verdict { valid: false, mode: None, problems, refusal: None })?);
+            return Err(Ended::early(Exit::BadAnswers, ""));
+        }
+        Err(problems) => return Err(bad(&problems)),
+    };
+    let mode = answers.mode();
+    let refusal = facts.and_then(|facts| refused(answers, &facts));
+    if json {
+        let told = refusal.as_ref().map(|refusal| Refused {
+            exit: refusal.exit.code(),
+            message: refusal.message.clone(),
+            hint: refusal.hint.clone(),
+        });
+        let problems = warnings.records();
+        let valid = refusal.is_none();
+        print(&to_json(&Verdict { valid, mode: Some(mode), problems, refusal: told })?);
+    } else {
+        tell(&warnings);
+        if refusal.is_none() {
+            print(&format!("{}: valid\n", file.display()));
+        }
+    }
+    match refusal {
+        Some(refusal) if json => Err(Ended::early(refusal.exit, "")),
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether the answers fit the machine, as far as that can be said without a release.
+fn refused(answers: Answers, facts: &HostFacts) -> Option<request::Refusal> {
+    let Answers::Install(mut answers) = answers else {
+        let what = format!("mode {} is not held against facts yet", answers.mode());
+        return Some(request::Refusal::new(Exit::BadAnswers, what));
+    };
+    // Whether the password can be read is a matter of the machine that installs.
+    answers.access.root_password = RootPassword::Ask;
+    request::resolve(&answers, facts).err()
+}
+
+pub(super) fn tell(warnings: &Problems) {
+    if !warnings.is_empty() {
+        say(&format!("{warnings}\n"));
+    }
+}
