@@ -27,7 +27,7 @@ const ENABLED: &[&str] = &[
 /// maker of SSH keys runs at what systemd takes for a first boot only.
 const DISABLED: &[&str] = &["systemd-networkd-wait-online.service", "sshd-keygen.service"];
 
-/// Mounts every partition by its GPT type, on a host that BIOS started also the boot partition, which
+/// Mounts partitions by their GPT type, on a host that BIOS started also the boot partition, which
 /// is never to be mounted: what is mounted is in fstab.
 const GENERATOR_MASKED: &str = "systemd-gpt-auto-generator";
 
