@@ -48,6 +48,7 @@ const SCENARIOS: &[Scenario] = &[
         "installed by one firmware, boots in the other",
         boots::crossed,
     ),
+    scenario("rescue", 3, "the rescue entry of the boot menu", boots::rescue),
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),

@@ -1,10 +1,17 @@
 //! Installations in both firmwares, and disks that change their firmware.
 
+use std::time::Duration;
+
 use crate::demo;
+use crate::disks::TARGET;
 use crate::dom0;
 use crate::failure::Result;
 use crate::lab::Lab;
-use crate::qemu::Firmware;
+use crate::qemu::{Disk, Firmware};
+
+const MENU_LIMIT: Duration = Duration::from_secs(90);
+/// The installer environment waits some seconds for a medium, in case there is one.
+const SHELL_LIMIT: Duration = Duration::from_secs(180);
 
 pub(super) fn install_uefi(lab: &mut Lab) -> Result<()> {
     demo::core_path(lab, "install-uefi", Firmware::Uefi).map(drop)
@@ -12,6 +19,25 @@ pub(super) fn install_uefi(lab: &mut Lab) -> Result<()> {
 
 pub(super) fn install_bios(lab: &mut Lab) -> Result<()> {
     demo::core_path(lab, "install-bios", Firmware::Bios).map(drop)
+}
+
+/// The rescue entry of the boot menu starts the installer from the disk itself, without a medium.
+/// It installs nothing, and knows the disk.
+pub(super) fn rescue(lab: &mut Lab) -> Result<()> {
+    let disk = lab.installed_copy(Firmware::Bios, "rescue")?;
+    let disks = [Disk { path: disk, serial: TARGET }];
+    let spec = dom0::spec(lab, "rescue", Firmware::Bios, &disks);
+    lab.report.stage("rescue: a shell and what it knows", |tick| {
+        let mut machine = spec.start()?;
+        machine.serial.wait_for_any(&["Rescue (key r)"], MENU_LIMIT, tick)?;
+        machine.serial.type_line("r")?;
+        machine.serial.wait_for_any(&["rescue: nothing is installed"], SHELL_LIMIT, tick)?;
+        machine.serial.wait_for_any(&["# "], SHELL_LIMIT, tick)?;
+        machine.serial.type_line("host-installer facts")?;
+        machine.serial.wait_for_any(&[TARGET], SHELL_LIMIT, tick)?;
+        machine.serial.wait_for_any(&["root-"], SHELL_LIMIT, tick)?;
+        machine.cut_power()
+    })
 }
 
 /// A disk boots in the firmware that it was not installed in, and no boot needs an entry in NVRAM:
