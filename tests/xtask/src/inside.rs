@@ -12,6 +12,7 @@ use ext4_view::{Ext4, Ext4Read};
 use crate::call::Call;
 use crate::digest::Inputs;
 use crate::failure::{At, Failure, Result};
+use crate::qemu::Kernel;
 
 /// One partition, as sfdisk reads it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -19,6 +20,8 @@ pub(crate) struct Partition {
     node: String,
     pub(crate) start: u64,
     pub(crate) size: u64,
+    /// PARTUUID.
+    uuid: String,
     #[serde(rename = "type")]
     kind: String,
     name: String,
@@ -123,6 +126,36 @@ impl Seek for Part {
         self.at = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.at)
     }
+}
+
+/// Copies kernel and initramfs out of slot a into `to`, with what a boot without Xen needs.
+pub(crate) fn kernel(disk: &Path, to: &Path) -> Result<Kernel> {
+    let slots = partitions(disk)?;
+    let slot = slots.iter().find(|p| p.number() == 1);
+    let slot = slot.ok_or_else(|| Failure::check(format!("{}: no slot a", disk.display())))?;
+    let wrong = |e: ext4_view::Ext4Error| Failure::check(format!("{}: {e}", slot.node));
+    let fs = Ext4::load(Box::new(Part::open(disk, slot)?)).map_err(wrong)?;
+    let mut copied = BTreeMap::new();
+    for entry in fs.read_dir("/boot").map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path().display().to_string();
+        for name in ["vmlinuz", "initrd.img"] {
+            if path.starts_with(&format!("/boot/{name}-")) {
+                let copy = to.join(name);
+                let bytes = fs.read(path.as_str()).map_err(wrong)?;
+                std::fs::write(&copy, bytes).at("writing", &copy)?;
+                copied.insert(name, copy);
+            }
+        }
+    }
+    let mut copy = |name| {
+        let missing = || Failure::check(format!("{}: no /boot/{name}-*", slot.node));
+        copied.remove(name).ok_or_else(missing)
+    };
+    Ok(Kernel {
+        vmlinuz: copy("vmlinuz")?,
+        initrd: copy("initrd.img")?,
+        command_line: format!("root=PARTUUID={} rw console=ttyS0,115200", slot.uuid),
+    })
 }
 
 /// Every file of a file system: path, and one line that says all that counts of it.

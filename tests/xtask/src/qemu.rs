@@ -74,6 +74,14 @@ pub(crate) enum Display {
     Window,
 }
 
+/// A Linux, by its files.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    pub(crate) vmlinuz: PathBuf,
+    pub(crate) initrd: PathBuf,
+    pub(crate) command_line: String,
+}
+
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
@@ -81,6 +89,8 @@ pub(crate) struct Spec {
     pub(crate) firmware: Firmware,
     pub(crate) disks: Vec<Disk>,
     pub(crate) medium: Option<(PathBuf, MediumKind)>,
+    /// Started by QEMU itself, in place of what the disks or the medium would boot.
+    pub(crate) kernel: Option<Kernel>,
     pub(crate) display: Display,
     /// Where the log, the firmware's variables and the sockets go.
     pub(crate) work: PathBuf,
@@ -145,6 +155,10 @@ impl Spec {
                 ))
                 .arg("-device")
                 .arg(format!("virtio-blk-pci,drive=disk{i},serial={serial},bootindex={}", i + 2));
+        }
+        if let Some(Kernel { vmlinuz, initrd, command_line }) = &self.kernel {
+            call = call.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd);
+            call = call.args(["-append", command_line]);
         }
         Ok(self.medium_args(call))
     }
