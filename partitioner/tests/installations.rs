@@ -31,10 +31,11 @@ const OWN: &str = r#"{"product": "xenhost", "version": "1.2", "deployment_id": "
 /// A database that lists the guests and disks given as rows.
 fn database(vms: &str, vdis: &str) -> String {
     format!(
-        "<database><table name=\"host\"><row ref=\"h\"/></table>\
-         <table name=\"pool\"><row ref=\"p\" ha_enabled=\"false\"/></table><table name=\"SR\"><row ref=\"s\" \
-         uuid=\"11111111-1111-4111-8111-111111111111\"/></table><table name=\"VDI\">{vdis}</table>\
-         <table name=\"VM\">{vms}</table></database>"
+        "<database>\
+         <table name=\"host\"><row ref=\"h\"/></table>\
+         <table name=\"pool\"><row ref=\"p\" ha_enabled=\"false\"/></table>\
+         <table name=\"SR\"><row ref=\"s\" uuid=\"11111111-1111-4111-8111-111111111111\"/></table>\
+         <table name=\"VDI\">{vdis}</table><table name=\"VM\">{vms}</table></database>"
     )
 }
 
