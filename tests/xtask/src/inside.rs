@@ -154,7 +154,7 @@ pub(crate) fn kernel(disk: &Path, to: &Path) -> Result<Kernel> {
     Ok(Kernel {
         vmlinuz: copy("vmlinuz")?,
         initrd: copy("initrd.img")?,
-        command_line: format!("root=PARTUUID={} rw console=ttyS0,115200", slot.uuid),
+        command_line: format!("root=PARTUUID={} rw console=ttyS0,115200", slot.uuid.to_lowercase()),
     })
 }
 
