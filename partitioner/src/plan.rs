@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use crate::ids::Ids;
 use crate::inspect::Inspection;
+use crate::inspect::report::Report;
 use crate::layout::{Firmware, Scheme};
+use crate::sr::Verdict;
 use crate::table::{Geometry, LayoutError, TablePlan, TableRequest, plan_table_on};
 use crate::units::Extent;
 
@@ -26,7 +28,7 @@ pub struct Facts<'f> {
     /// As it was named; messages and the digest have it.
     pub path: &'f str,
     pub geometry: Geometry,
-    pub found: &'f Inspection,
+    pub report: &'f Report,
 }
 
 /// What may be given up.
@@ -88,7 +90,7 @@ pub struct Region {
 pub struct Plan {
     pub path: String,
     pub firmware: Firmware,
-    pub before: Inspection,
+    pub before: Report,
     pub table: TablePlan,
     pub outcome: Outcome,
     /// In ascending order, none overlapping another. Nothing else is written.
@@ -119,14 +121,14 @@ pub fn plan(
     policy: Policy,
     ids: &mut Ids,
 ) -> Result<Plan, PlanError> {
-    let found = facts.found;
+    let found = &facts.report.inspection;
     let table = plan_table_on(found, facts.geometry, request, ids)?;
     let outcome =
         if settled::is_settled(found, &table) { Outcome::Nothing } else { Outcome::Write };
     let mut plan = Plan {
         path: facts.path.to_owned(),
         firmware: request.firmware,
-        before: found.clone(),
+        before: facts.report.clone(),
         regions: Vec::new(),
         destroys: Vec::new(),
         keeps: keeps(found, &table, outcome),
@@ -137,7 +139,7 @@ pub fn plan(
     };
     if outcome == Outcome::Write {
         plan.regions = regions::regions(&plan.table);
-        plan.destroys = destroys(found, &plan.table);
+        plan.destroys = destroys(facts.report, &plan.table);
         plan.steps = steps(plan.table.scheme);
     }
     if policy == Policy::Refuse && !plan.destroys.is_empty() {
@@ -172,10 +174,27 @@ fn about(line: &str) -> Option<u32> {
     line.strip_prefix("partition ")?.split_once(':')?.0.parse().ok()
 }
 
-/// What was found, without what is kept.
-fn destroys(found: &Inspection, table: &TablePlan) -> Vec<String> {
+/// What was found, without what is kept, with the systems and the guest disks by name.
+fn destroys(report: &Report, table: &TablePlan) -> Vec<String> {
     let kept = |number| table.partitions.iter().any(|p| p.kept && p.number == number);
-    found.content.iter().filter(|line| !about(line).is_some_and(kept)).cloned().collect()
+    let content = &report.inspection.content;
+    let mut lines: Vec<String> =
+        content.iter().filter(|line| !about(line).is_some_and(kept)).cloned().collect();
+    for host in report.installations.iter().filter(|host| !kept(host.root)) {
+        let name = host.name.as_deref().unwrap_or("unknown system");
+        let version = host.version.as_deref().unwrap_or("of unknown version");
+        lines.push(format!("installation: {name} {version} on partition {}", host.root));
+    }
+    if let Some(storage) = report.sr.as_ref().filter(|s| !s.partition.is_some_and(kept)) {
+        let name = storage.uuid.map(|uuid| format!(" {uuid}")).unwrap_or_default();
+        let line = |what: &str| format!("storage repository{name}: {what}");
+        match &storage.verdict {
+            Verdict::Empty => lines.push(line("empty")),
+            Verdict::Unknown { why } => lines.push(line(&format!("not known to be empty: {why}"))),
+            Verdict::InUse { what } => lines.extend(what.iter().map(|what| line(what))),
+        }
+    }
+    lines
 }
 
 fn keeps(found: &Inspection, table: &TablePlan, outcome: Outcome) -> Vec<String> {

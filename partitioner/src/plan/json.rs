@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Outcome, Plan, Purpose};
-use crate::inspect::Inspection;
+use crate::inspect::report::Report;
 use crate::layout::{Firmware, LayoutName, Role, Scheme};
 use crate::table::{Planned, TablePlan};
 
@@ -34,7 +34,7 @@ pub struct PlanView<'p> {
     regions: Vec<RegionView>,
     /// What is on the disk now, as `partitioner inspect --json` shows it.
     #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, serde_json::Value>"))]
-    before: &'p Inspection,
+    before: &'p Report,
 }
 
 #[derive(Debug, Serialize)]

@@ -28,7 +28,7 @@ pub fn render(plan: &Plan) -> String {
     put(&format!("Layout {} as {}, started by {}", table.layout, table.scheme, plan.firmware));
     put("");
     put("Before:");
-    put(&format!("  {}", before(&plan.before, geometry)));
+    put(&format!("  {}", before(&plan.before.inspection, geometry)));
     put("After:");
     put(&format!("  {}", after(table)));
     put("");

@@ -6,7 +6,7 @@ use crate::layout::Scheme;
 use crate::table::{Planned, TablePlan};
 
 /// Every partition is there, with its number, place, type, name and attributes, and no other; the
-/// table is whole. Identifiers are drawn, so that any will do.
+/// table is whole, with nothing wrong in it. Identifiers are drawn, so that any will do.
 pub(super) fn is_settled(found: &Inspection, table: &TablePlan) -> bool {
     let whole = match (&found.table, table.scheme) {
         (Table::Gpt { state: GptState::Whole, .. }, Scheme::Gpt)
@@ -21,7 +21,10 @@ pub(super) fn is_settled(found: &Inspection, table: &TablePlan) -> bool {
         ) => false,
     };
     let there = |planned: &Planned| found.partitions.iter().any(|one| same(one, planned));
-    whole && found.partitions.len() == table.partitions.len() && table.partitions.iter().all(there)
+    whole
+        && found.problems.is_empty()
+        && found.partitions.len() == table.partitions.len()
+        && table.partitions.iter().all(there)
 }
 
 fn same(found: &Found, planned: &Planned) -> bool {

@@ -6,6 +6,7 @@ use crate::block::BlockIo;
 use crate::block::memory::MemDisk;
 use crate::check::{Finding, check_plan};
 use crate::inspect::inspect;
+use crate::inspect::report::report;
 use crate::layout::Compat;
 use crate::table::{LayoutChoice, PreserveFirst, SrChoice};
 use crate::units::{BlockSize, Bytes, Lba};
@@ -23,11 +24,11 @@ fn blank(gib: u32, block_size: BlockSize) -> MemDisk {
 
 /// The plan for a disk as it is, which the judge has nothing to say against.
 fn planned(disk: &mut MemDisk, request: &TableRequest) -> Plan {
-    let found = inspect(disk).unwrap();
+    let report = report(disk).unwrap();
     let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
-    let facts = Facts { path: "disk.img", geometry, found: &found };
+    let facts = Facts { path: "disk.img", geometry, report: &report };
     let plan = plan(&facts, request, Policy::Replace, &mut ids()).unwrap();
-    assert_eq!(check_plan(&plan, &found), []);
+    assert_eq!(check_plan(&plan, &report.inspection), []);
     plan
 }
 
@@ -111,8 +112,8 @@ fn a_disk_that_is_not_blank_may_be_refused() {
     let mut disk = blank(60, BlockSize::B512);
     let first = planned(&mut disk, &UEFI);
     apply(&mut disk, &first.table).unwrap();
-    let found = inspect(&mut disk).unwrap();
-    let facts = Facts { path: "disk.img", geometry: first.table.geometry, found: &found };
+    let told = report(&mut disk).unwrap();
+    let facts = Facts { path: "disk.img", geometry: first.table.geometry, report: &told };
     let refuse = |request| plan(&facts, &request, Policy::Refuse, &mut ids());
     let error = refuse(TableRequest { sr: SrChoice::None, ..UEFI }).unwrap_err().to_string();
     assert!(error.starts_with("the disk is not blank: partition 1: "), "{error}");
@@ -125,8 +126,8 @@ fn a_digest_follows_the_disk_and_the_wish_and_no_identifiers() {
     let plain = planned(&mut disk, &UEFI);
     assert_eq!(plain.digest.len(), 64);
     assert_eq!(plain.digest, planned(&mut disk, &UEFI).digest);
-    let found = inspect(&mut disk).unwrap();
-    let facts = Facts { path: "disk.img", geometry: plain.table.geometry, found: &found };
+    let told = report(&mut disk).unwrap();
+    let facts = Facts { path: "disk.img", geometry: plain.table.geometry, report: &told };
     let other_ids = plan(&facts, &UEFI, Policy::Refuse, &mut Ids::from_seed([5; 32])).unwrap();
     assert_ne!(plain.table.disk_guid, other_ids.table.disk_guid);
     assert_eq!(plain.digest, other_ids.digest);

@@ -112,13 +112,13 @@ fn a_utility_partition_stays_and_every_number_shifts_by_one() {
 
 #[test]
 fn preserving_follows_the_wish() {
-    let plain = gpt(vec![entry(1, 2048, 4096, BASIC_DATA, "data")]);
+    let ordinary = gpt(vec![entry(1, 2048, 4096, BASIC_DATA, "data")]);
     let numbers = |found: &Inspection, request: &TableRequest| -> Vec<u32> {
         let plan = planned(Bytes::gib(100), found, request).unwrap();
         plan.partitions.iter().map(|p| p.number).collect()
     };
-    assert_eq!(numbers(&plain, &UEFI), [5, 2, 1, 4, 6, 3]);
-    assert_eq!(numbers(&plain, &YES), [1, 6, 3, 2, 5, 7, 4]);
+    assert_eq!(numbers(&ordinary, &UEFI), [5, 2, 1, 4, 6, 3]);
+    assert_eq!(numbers(&ordinary, &YES), [1, 6, 3, 2, 5, 7, 4]);
     let no = TableRequest { preserve_first: PreserveFirst::No, ..UEFI };
     assert_eq!(numbers(&gpt(vec![utility(2048, 80_263)]), &no), [5, 2, 1, 4, 6, 3]);
     assert_eq!(numbers(&gpt(Vec::new()), &UEFI), [5, 2, 1, 4, 6, 3]);
