@@ -177,7 +177,7 @@ pub(crate) fn protective_lba0(code: &[u8; SECTOR], geometry: Geometry) -> Vec<u8
     one_block(&sector, geometry.block_size)
 }
 
-/// LBA 0 with our boot code, and everything behind the code as it was: the old table goes on ruling.
+/// LBA 0 with our boot code, and everything behind the code as it was: the old table still rules.
 pub fn switched_lba0(boot_img: &[u8], core_lba: Lba, old: &[u8]) -> Result<Vec<u8>, HeadError> {
     let code = patch_boot(boot_img, core_lba)?;
     let mut block = old.to_vec();

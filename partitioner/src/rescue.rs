@@ -1,8 +1,8 @@
 //! The rescue record in the head of the disk: what is needed when no table can be read.
 //!
 //! Its first 1024 bytes are a GRUB environment block, all variables in the first 512, so that the
-//! boot loader finds boot partition and slots by block address. Then follow byte copies of the LBA 0
-//! and LBA 1 that were there before, and a description of the table with its checksum.
+//! boot loader finds boot partition and slots by block address. Then follow byte copies of LBA 0
+//! and LBA 1 as they were before, and a description of the table with its checksum.
 //! Pure: bytes in and out.
 
 use serde::{Deserialize, Serialize};

@@ -35,6 +35,8 @@ pub enum WriteError {
     CommitNotRead { disk: String, at: Lba },
     #[error("{disk}: {at} takes a block of {need} bytes, {have} given")]
     NotOneBlock { disk: String, at: Lba, need: u64, have: usize },
+    #[error("{disk}: the header at {at} belongs to another table than the planned one")]
+    OtherTable { disk: String, at: Lba },
 }
 
 /// Takes the disk out of service: LBA 0 becomes a message, without a partition table.

@@ -74,6 +74,7 @@ impl StepError {
             | Self::ReadBack { .. } => Exit::IoBeforeCommit,
             Self::Write(WriteError::Head(_)) => Exit::SourceFailed,
             Self::Write(WriteError::Commit(error)) => commit_exit(error),
+            Self::Write(WriteError::OtherTable { .. }) => Exit::DiskNotFound,
             Self::Write(
                 WriteError::Gpt(_) | WriteError::NotOneBlock { .. } | WriteError::Rescue(_),
             )

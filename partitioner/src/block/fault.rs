@@ -1,7 +1,7 @@
 //! A disk that goes wrong at one chosen operation, for tests of what follows.
 //!
 //! Reads, writes, zeroing and flushes are counted together, from 0; the operation with the chosen
-//! number meets its fault, all others reach the disk within unharmed (but for a disk that vanished).
+//! number meets its fault, all others reach the disk within unharmed, unless it has vanished.
 
 use std::io;
 

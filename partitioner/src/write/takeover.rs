@@ -121,14 +121,19 @@ pub fn commit_trial(
 }
 
 /// Brings the array that counts back to its usual place. Two writes of which each leaves a whole
-/// table: the array, where none is in use, and LBA 1.
+/// table: the array, where none is in use, and LBA 1. Refused where another table than the plan's
+/// counts: it may be the next one already.
 pub fn settle(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
     let map = plan.head.gpt.ok_or(GptError::NotGpt)?;
-    if current_array(disk, plan)? == map.array.first() {
-        return Ok(disk.flush()?);
-    }
     let old = read_block(disk, map.header)?;
     let blocks = gpt::encode(plan)?;
+    if old == blocks.primary_header {
+        return Ok(disk.flush()?);
+    }
+    if old != gpt::encode_at(plan, map.spare)?.primary_header {
+        let (disk, at) = (disk.name().to_owned(), map.header);
+        return Err(WriteError::OtherTable { disk, at });
+    }
     disk.write(blocks.primary_array_at.first(), &blocks.primary_array)?;
     disk.flush()?;
     read_back(disk, blocks.primary_array_at.first(), &blocks.primary_array)?;

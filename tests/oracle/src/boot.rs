@@ -31,6 +31,8 @@ pub enum Counter {
     OnDisk,
     /// As if all tries were used: what the machine comes to when a trial fails.
     Spent,
+    /// As the disk has it, and the chosen system does not start.
+    ChosenFails,
 }
 
 /// A machine with one disk.

@@ -143,7 +143,7 @@ impl Grub<'_> {
         if state.pending {
             let tries = fat.read("xenhost/tries.env");
             let tries = match self.counter {
-                Counter::OnDisk => Tries::of(tries.as_deref()),
+                Counter::OnDisk | Counter::ChosenFails => Tries::of(tries.as_deref()),
                 Counter::Spent => Tries::Left(0),
             };
             match tries {
@@ -160,7 +160,12 @@ impl Grub<'_> {
             return Outcome::Menu { why: "there is no other system to boot".to_owned() };
         }
         let record = RescueRecord::read(self.disk, &self.machine.slots.rescue_at);
-        let first = self.start(chosen, parts, record.as_ref(), lost);
+        let first = match self.counter {
+            Counter::ChosenFails if chosen == state.slot => Err("it is taken not to".to_owned()),
+            Counter::OnDisk | Counter::Spent | Counter::ChosenFails => {
+                self.start(chosen, parts, record.as_ref(), lost)
+            }
+        };
         let first = match first {
             Ok(started) => return linux::start(self.disk, started, warnings),
             Err(why) => why,

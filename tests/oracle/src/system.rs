@@ -1,4 +1,4 @@
-//! What a root file system is to a boot: the part that GRUB reads, and the rest that has to be whole.
+//! What a root file system is to a boot: what GRUB reads, and the rest that has to be whole.
 
 use crate::disk::{Disk, Span, blocks, le16, le32};
 
@@ -40,8 +40,8 @@ pub struct Superblock {
     incompat: u32,
 }
 
-/// `needs_recovery` (4), filetype (2), extent (0x40), 64bit (0x80), `flex_bg` (0x200): what GRUB 2.06
-/// and our own mke2fs arguments agree on.
+/// `needs_recovery` (4), filetype (2), extent (0x40), 64bit (0x80), `flex_bg` (0x200): what GRUB
+/// 2.06 and our own mke2fs arguments agree on.
 const INCOMPAT_KNOWN: u32 = 0x2 | 0x4 | 0x40 | 0x80 | 0x200;
 
 impl Superblock {

@@ -217,7 +217,7 @@ pub struct Uefi {
     pub repairs: Vec<(u64, Vec<u8>)>,
 }
 
-/// UEFI's view: the primary copy, or else the backup; a damaged copy is written anew from the other.
+/// UEFI's view: the primary copy, or else the backup; a damaged copy is written from the other.
 pub fn uefi(disk: &dyn Disk) -> Uefi {
     let Some(mbr) = Mbr::read(disk) else { return Uefi::default() };
     if !mbr.is_protective() {

@@ -1,0 +1,189 @@
+//! Whether what boots may boot.
+
+use boot_oracle::disk::Disk;
+use boot_oracle::table::{Gpt, Mbr};
+use boot_oracle::{Booted, Counter, Outcome, Warning};
+
+use crate::epochs::{Epoch, Step};
+use crate::image::{Image, Overlay, View};
+use crate::scenario::Scenario;
+
+/// What must not be, and in which step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub step: String,
+    pub what: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "in step {}: {}", self.step, self.what)
+    }
+}
+
+/// What was found about one state.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// One word for the figures.
+    pub kind: &'static str,
+    /// What the firmware would write.
+    pub repairs: Vec<(u64, Vec<u8>)>,
+    pub violation: Option<Violation>,
+}
+
+/// Judges states, and is told where in the run they are.
+pub trait Judge {
+    /// The states that follow are of this epoch.
+    fn enter(&mut self, steps: &[Step], epoch: &Epoch);
+    fn judge(&mut self, view: &View<'_>) -> Verdict;
+    /// The epoch has been flushed: this is on the disk now.
+    fn leave(&mut self, steps: &[Step], epoch: &Epoch, durable: &Image);
+    /// The run is over.
+    fn end(&mut self, durable: &Image) -> Result<(), Violation>;
+}
+
+/// How far a run has come. The order is that of the promises: never back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    Old,
+    /// "installation not finished".
+    Message,
+    New,
+}
+
+/// The judge of every scenario: old, or (where that was consented to) the message, or new, and
+/// never back; on trial the other system is whole; one copy of a GPT and of the state is whole.
+#[derive(Debug)]
+pub struct Promises<'a> {
+    scenario: &'a Scenario,
+    /// What the old disk does, whatever it is.
+    initial: Outcome,
+    durable: Progress,
+    step: String,
+}
+
+impl<'a> Promises<'a> {
+    pub fn new(scenario: &'a Scenario) -> Self {
+        let overlay = Overlay::new();
+        let view = View { image: &scenario.old, overlay: &overlay };
+        let initial = scenario.machine().boot(&view).outcome;
+        Self { scenario, initial, durable: Progress::Old, step: String::new() }
+    }
+
+    /// Where a state stands, or what is wrong with it.
+    fn progress(&self, outcome: &Outcome) -> Result<Progress, String> {
+        let progress = match outcome {
+            _ if *outcome == self.initial => Progress::Old,
+            Outcome::Boots { version, .. } if version == "old" && self.scenario.keeps_old => {
+                Progress::Old
+            }
+            Outcome::Boots { version, .. } if version == "new" => Progress::New,
+            Outcome::Message if !self.scenario.keeps_old => Progress::Message,
+            Outcome::Boots { .. }
+            | Outcome::Message
+            | Outcome::Menu { .. }
+            | Outcome::Corrupt { .. }
+            | Outcome::Dead { .. } => return Err(outcome.to_string()),
+        };
+        if progress < self.durable && !self.scenario.may_return(outcome) {
+            return Err(format!("back to {progress:?} from {:?}: {outcome}", self.durable));
+        }
+        Ok(progress)
+    }
+
+    fn check(&self, view: &View<'_>, booted: &Booted) -> Result<Progress, String> {
+        let progress = self.progress(&booted.outcome)?;
+        copies(view, self.scenario)?;
+        if let Outcome::Boots { warnings, .. } = &booted.outcome {
+            if warnings.contains(&Warning::StateLost) {
+                return Err("neither copy of the boot state can be read".to_owned());
+            }
+            if warnings.contains(&Warning::EntryDoesNotMatch) && self.scenario.entry_must_match {
+                return Err("the firmware's boot entry leads nowhere any more".to_owned());
+            }
+        }
+        if progress == Progress::New && self.scenario.keeps_old {
+            self.other_is_whole(view)?;
+        }
+        Ok(progress)
+    }
+
+    /// What the machine falls back to, by the counter and at once, is the old system, whole.
+    fn other_is_whole(&self, view: &View<'_>) -> Result<(), String> {
+        for counter in [Counter::Spent, Counter::ChosenFails] {
+            let outcome = self.scenario.machine().boot_with(view, counter).outcome;
+            match &outcome {
+                // After the bless the counter is not asked.
+                Outcome::Boots { version, .. } if counter == Counter::Spent && version == "new" => {
+                }
+                Outcome::Boots { version, .. } if version == "old" => {}
+                Outcome::Boots { .. }
+                | Outcome::Message
+                | Outcome::Menu { .. }
+                | Outcome::Corrupt { .. }
+                | Outcome::Dead { .. } => {
+                    return Err(format!("there is nothing to fall back to: it {outcome}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// At most one copy of a GPT that counts is damaged.
+fn copies(view: &View<'_>, scenario: &Scenario) -> Result<(), String> {
+    if !Mbr::read(view).is_some_and(|mbr| mbr.is_protective()) || !scenario.has_gpt {
+        return Ok(());
+    }
+    let last = view.blocks() - 1;
+    if Gpt::strict(view, 1).is_none() && Gpt::strict(view, last).is_none() {
+        return Err("both copies of the GPT are damaged".to_owned());
+    }
+    Ok(())
+}
+
+impl Judge for Promises<'_> {
+    fn enter(&mut self, steps: &[Step], epoch: &Epoch) {
+        self.step = steps.get(epoch.step).map(|step| step.name.clone()).unwrap_or_default();
+    }
+
+    fn judge(&mut self, view: &View<'_>) -> Verdict {
+        let booted = self.scenario.machine().boot(view);
+        let checked = self.check(view, &booted);
+        let kind = match &booted.outcome {
+            Outcome::Boots { version, .. } if version == "new" => "boots new",
+            Outcome::Boots { .. } => "boots old",
+            Outcome::Message => "says not finished",
+            Outcome::Menu { .. } => "waits at the menu",
+            Outcome::Corrupt { .. } => "starts a broken system",
+            Outcome::Dead { .. } if booted.outcome == self.initial => "does not start, as before",
+            Outcome::Dead { .. } => "does not start",
+        };
+        let step = self.step.clone();
+        let violation = checked.err().map(|what| Violation { step, what });
+        Verdict { kind, repairs: booted.writes, violation }
+    }
+
+    fn leave(&mut self, steps: &[Step], epoch: &Epoch, durable: &Image) {
+        self.enter(steps, epoch);
+        let overlay = Overlay::new();
+        let view = View { image: durable, overlay: &overlay };
+        let outcome = self.scenario.machine().boot(&view).outcome;
+        if let Ok(progress) = self.progress(&outcome) {
+            self.durable = self.durable.max(progress);
+        }
+    }
+
+    fn end(&mut self, durable: &Image) -> Result<(), Violation> {
+        let overlay = Overlay::new();
+        let view = View { image: durable, overlay: &overlay };
+        let outcome = self.scenario.machine().boot(&view).outcome;
+        let slot_is_new = outcome.version() == Some("new");
+        let what = if slot_is_new {
+            return Ok(());
+        } else {
+            format!("ends so that it {outcome}")
+        };
+        Err(Violation { step: "end".to_owned(), what })
+    }
+}

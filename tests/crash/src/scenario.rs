@@ -1,0 +1,136 @@
+//! What is tried: an old disk, what is done to it by the real code, and what may boot on the way.
+
+use boot_oracle::known::Known;
+use boot_oracle::{BootEntry, Firmware, Machine, Outcome, Slots};
+use installer::fat::{FatFile, FatName, make_boot};
+use installer_core::bootstate::{BootState, reason_block, tries_block};
+use partitioner::block::BlockIo;
+use partitioner::ids::Guid;
+use partitioner::units::Extent;
+
+use crate::epochs::Step;
+use crate::image::Image;
+use crate::loader::Loader;
+use crate::stamps::Stamps;
+
+pub mod fresh;
+pub mod old;
+pub mod takeover;
+pub mod upgrade;
+
+/// A run that was recorded.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: String,
+    pub firmware: Firmware,
+    pub old: Image,
+    pub steps: Vec<Step>,
+    /// The old system must boot until the new one does, and be there to fall back to.
+    pub keeps_old: bool,
+    /// The firmware has an entry that must go on working.
+    pub entry_must_match: bool,
+    pub has_gpt: bool,
+    pub entries: Vec<BootEntry>,
+    pub known: Known,
+    pub slots: Slots,
+}
+
+impl Scenario {
+    pub fn machine(&self) -> Machine<'_> {
+        Machine {
+            firmware: self.firmware,
+            entries: &self.entries,
+            known: &self.known,
+            systems: &Stamps,
+            slots: &self.slots,
+        }
+    }
+
+    /// A new system on trial may give way to the old one again where its tries cannot be counted:
+    /// where the table was lost in the middle of a later commit.
+    pub fn may_return(&self, outcome: &Outcome) -> bool {
+        let lost = boot_oracle::Warning::TableLost;
+        matches!(outcome, Outcome::Boots { warnings, .. } if warnings.contains(&lost))
+            && self.keeps_old
+    }
+}
+
+/// What is deliberately wrong about what is planned or written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wrong {
+    #[default]
+    Nothing,
+    /// The boot partition is not number 4.
+    BootNumber,
+    /// It does not take over the PARTUUID of the old one.
+    BootGuid,
+    NoBootx64,
+    /// `root=` names no partition.
+    RootArgument,
+    ArrayInPlace,
+    StateInTwoSectors,
+    /// The copy of the old root has the label of the old root.
+    LabelTwice,
+}
+
+/// UUIDs of the file systems.
+pub const UUID_A: Guid = Guid::from_u128(0xaaaa_aaaa_0000_4000_8000_0000_0000_0001);
+pub const UUID_B: Guid = Guid::from_u128(0xbbbb_bbbb_0000_4000_8000_0000_0000_0002);
+pub const UUID_OLD: Guid = Guid::from_u128(0xcccc_cccc_0000_4000_8000_0000_0000_0003);
+
+/// The slots by those.
+pub fn slots(rescue_at: Vec<u64>) -> Slots {
+    Slots {
+        uuid_a: UUID_A.to_bytes(),
+        uuid_b: UUID_B.to_bytes(),
+        uuid_old: Some(UUID_OLD.to_bytes()),
+        rescue_at,
+    }
+}
+
+/// The boot partition, by the installer's own code.
+pub fn write_boot(
+    disk: &mut dyn BlockIo,
+    extent: Extent,
+    loader: &Loader,
+    state: BootState,
+    wrong: Wrong,
+) {
+    let block = state_block(state, wrong);
+    let (tries, reason) = (tries_block(3), reason_block(""));
+    let dispatch = loader.dispatch.clone().unwrap_or_else(|| "# dispatcher\n".to_owned());
+    let file = |path, bytes| FatFile { path, bytes };
+    let mut files = vec![
+        file("EFI/BOOT/BOOTX64.EFI", &loader.efi[..]),
+        file("EFI/xenhost/grubx64.efi", &loader.efi),
+        // Where the old host's boot entry looks.
+        file("EFI/xenserver/grubx64.efi", &loader.efi),
+        file("xenhost/dispatch.cfg", dispatch.as_bytes()),
+        file("xenhost/state.env", &block),
+        file("xenhost/state2.env", &block),
+        file("xenhost/tries.env", &tries),
+        file("xenhost/reason.txt", &reason),
+    ];
+    if wrong == Wrong::NoBootx64 {
+        files.retain(|file| !file.path.starts_with("EFI/BOOT"));
+    }
+    let name = FatName { label: "XENHOSTBOOT", serial: 0x1234_ABCD };
+    make_boot(disk, extent, name, &files, &mut |_, _| {}).expect("the boot partition is made");
+    disk.flush().expect("a disk in memory");
+}
+
+/// The state as it is encoded; or, wrongly, with the last variables in the second sector.
+pub fn state_block(state: BootState, wrong: Wrong) -> Vec<u8> {
+    let block = state.encode().to_vec();
+    if wrong != Wrong::StateInTwoSectors {
+        return block;
+    }
+    let text = String::from_utf8(block).expect("a state block is text");
+    let (first, rest) = text.split_once("other=").expect("a state names another");
+    let rest = rest.trim_end_matches('#');
+    let mut block = first.as_bytes().to_vec();
+    block.resize(511, b'#');
+    block.extend(format!("\nother={rest}").into_bytes());
+    block.resize(1024, b'#');
+    block
+}

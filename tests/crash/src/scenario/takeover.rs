@@ -1,0 +1,341 @@
+//! A host of another product is taken over: trial table, bless, final table.
+
+use boot_oracle::system::RootArgument;
+use boot_oracle::{BootEntry, Firmware};
+use installer::bless::BootFiles;
+use installer_core::bootstate::{BootState, Other, Slot, Trial};
+use partitioner::block::BlockIo;
+use partitioner::block::fence::Fence;
+use partitioner::block::memory::MemDisk;
+use partitioner::block::recorder::{Log, Recorder};
+use partitioner::ids::{Guid, Ids};
+use partitioner::inspect::inspect;
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::{Compat, Geometry, SrChoice, TablePlan};
+use partitioner::takeover::{
+    OldNumbers, SrProof, Takeover, TakeoverRequest, final_write_set, plan_takeover, trial_write_set,
+};
+use partitioner::units::{BlockSize, Bytes, Extent, Lba};
+use partitioner::write::{WriteError, takeover as write};
+
+use super::{Scenario, UUID_A, UUID_B, Wrong, old, slots, write_boot};
+use crate::epochs::steps;
+use crate::image::Image;
+use crate::loader::{Loader, OLD_LABEL, OldLoader, known};
+use crate::stamps::Stamp;
+
+/// Everything that a takeover is made of.
+#[derive(Debug)]
+pub struct Host {
+    pub source: Scheme,
+    pub firmware: Firmware,
+    pub loader: Loader,
+    pub old_loader: OldLoader,
+    pub wrong: Wrong,
+    /// The half up to the first commit and its clean-up alone.
+    pub trial_only: bool,
+}
+
+impl Host {
+    pub fn new(source: Scheme, firmware: Firmware) -> Self {
+        Self {
+            source,
+            firmware,
+            loader: Loader::made_up(),
+            old_loader: OldLoader::made_up(),
+            wrong: Wrong::Nothing,
+            trial_only: false,
+        }
+    }
+
+    pub fn old_disk(&self) -> MemDisk {
+        match self.source {
+            Scheme::Mbr => old::mbr(&self.old_loader),
+            Scheme::Gpt => old::gpt(&self.old_loader, self.firmware == Firmware::Uefi),
+        }
+    }
+
+    /// The real plan, or one that is wrong in one way.
+    pub fn plan(&self, disk: &mut MemDisk) -> Takeover {
+        let inspection = inspect(disk).expect("a disk in memory");
+        let boot = match self.source {
+            Scheme::Mbr => None,
+            Scheme::Gpt => Some(4),
+        };
+        let request = TakeoverRequest {
+            firmware: match self.firmware {
+                Firmware::Bios => partitioner::layout::Firmware::Bios,
+                Firmware::Uefi => partitioner::layout::Firmware::Uefi,
+            },
+            boot_size: Some(Bytes::mib(300)),
+            sr: SrChoice::Rest,
+            compat: Compat::None,
+            old: OldNumbers { root: 1, backup: Some(2), boot, sr: Some(3) },
+            proof: SrProof::Empty,
+        };
+        let geometry = Geometry { block_size: BlockSize::B512, blocks: disk.blocks() };
+        let mut ids = Ids::from_seed([6; 32]);
+        let mut takeover =
+            plan_takeover(geometry, &inspection, &request, &mut ids).expect("a host to take over");
+        for plan in [&mut takeover.trial, &mut takeover.last] {
+            spoil(plan, self.wrong);
+        }
+        takeover
+    }
+
+    /// Runs the real code on the recording device.
+    pub fn record(&self) -> Scenario {
+        let mut old = self.old_disk();
+        let takeover = self.plan(&mut old);
+        let image = Image::of(&old);
+        let recorder = Recorder::new(Box::new(old));
+        let log = recorder.log();
+        let disk = self.trial(Box::new(recorder), &log, &takeover);
+        if !self.trial_only {
+            self.last(disk, &log, &takeover);
+        }
+        Scenario {
+            name: format!("takeover {:?} {:?}", self.source, self.firmware).to_lowercase(),
+            firmware: self.firmware,
+            old: image,
+            steps: steps(&log.entries()),
+            keeps_old: self.firmware == Firmware::Bios || self.source == Scheme::Gpt,
+            entry_must_match: self.source == Scheme::Gpt,
+            has_gpt: true,
+            entries: self.entries(),
+            known: known(&self.loader, &self.old_loader),
+            slots: slots(vec![66, 34]),
+        }
+    }
+
+    fn entries(&self) -> Vec<BootEntry> {
+        let entry = BootEntry {
+            partition: old::OLD_BOOT_GUID.to_gpt_bytes(),
+            number: 4,
+            path: "EFI/xenserver/grubx64.efi".to_owned(),
+        };
+        let has = self.firmware == Firmware::Uefi && self.source == Scheme::Gpt;
+        has.then_some(entry).into_iter().collect()
+    }
+
+    /// From the old system to the new one on trial. The fence holds the plan's ranges.
+    pub fn trial(
+        &self,
+        disk: Box<dyn BlockIo>,
+        log: &Log,
+        takeover: &Takeover,
+    ) -> Box<dyn BlockIo> {
+        let plan = &takeover.trial;
+        let mut disk = Fence::new(disk, trial_write_set(takeover));
+        log.mark("rescue");
+        write::write_rescue(&mut disk, plan).expect("rescue");
+        log.mark("wipe");
+        write::wipe_trial(&mut disk, takeover).expect("wipe");
+        log.mark("slot");
+        let root = partition(plan, Role::Root);
+        new_stamp(guid(plan, Role::Root), self.wrong).write(&mut disk, root).expect("slot");
+        log.mark("boot");
+        let boot = partition(plan, Role::Boot);
+        write_boot(&mut disk, boot, &self.loader, ON_TRIAL, self.wrong);
+        if write::needs_boot_code(takeover) {
+            log.mark("core");
+            write::write_core(&mut disk, plan, &self.loader.core_img).expect("core");
+            log.mark("switch");
+            write::switch_boot_code(&mut disk, takeover, &self.loader.boot_img).expect("switch");
+        }
+        log.mark("table");
+        write::prepare_trial(&mut disk, takeover).expect("table");
+        log.mark("commit");
+        write::commit_trial(&mut disk, takeover, &self.loader.boot_img).expect("commit");
+        log.mark("settle");
+        write::settle(&mut disk, plan).expect("settle");
+        disk.into_inner()
+    }
+
+    /// The clean-up of the first commit, alone.
+    pub fn settle(&self, disk: Box<dyn BlockIo>, takeover: &Takeover) -> Box<dyn BlockIo> {
+        let mut disk = Fence::new(disk, trial_write_set(takeover));
+        match write::settle(&mut disk, &takeover.trial) {
+            // The final table counts already.
+            Ok(()) | Err(WriteError::OtherTable { .. }) => {}
+            Err(error) => panic!("settle: {error}"),
+        }
+        disk.into_inner()
+    }
+
+    /// From the bless to the final table.
+    pub fn last(&self, disk: Box<dyn BlockIo>, log: &Log, takeover: &Takeover) {
+        let (plan, boot) = (&takeover.last, partition(&takeover.last, Role::Boot));
+        let shared = Shared::new(Fence::new(disk, final_write_set(takeover)));
+        let mut disk = shared.clone();
+        let blessed = ON_TRIAL.blessed();
+        log.mark("bless");
+        commit_state(&shared, boot, blessed);
+        log.mark("copy");
+        let copy = old_copy(self.wrong);
+        copy.write(&mut disk, partition(plan, Role::Backup)).expect("copy");
+        log.mark("other");
+        let other = BootState { other: Other::B, generation: 3, ..blessed };
+        commit_state(&shared, boot, other);
+        log.mark("last table");
+        write::prepare_last(&mut disk, takeover).expect("last table");
+        log.mark("last commit");
+        write::commit_last(&mut disk, takeover).expect("last commit");
+        log.mark("last settle");
+        write::settle(&mut disk, plan).expect("last settle");
+        log.mark("logs");
+        let logs = partition(plan, Role::Logs);
+        let everything = old::extent(logs.first().get(), logs.blocks());
+        // A new file system: its blocks lie over the old root's.
+        let fresh = Stamp { version: "logs", uuid: [7; 16], label: "logs", ..old::stamp() };
+        fresh.write(&mut disk, everything).expect("logs");
+        disk.zero(Extent::with_len(everything.first(), 4_000_000).expect("a part")).expect("logs");
+        disk.flush().expect("logs");
+    }
+}
+
+/// What the boot state says from the first commit on.
+const ON_TRIAL: BootState =
+    BootState { slot: Slot::A, other: Other::Old, trial: Trial::Pending, generation: 1 };
+
+pub(crate) fn partition(plan: &TablePlan, role: Role) -> Extent {
+    plan.partition(role).expect("a partition of the layout").extent
+}
+
+pub(crate) fn guid(plan: &TablePlan, role: Role) -> Guid {
+    plan.partition(role).expect("a partition of the layout").guid
+}
+
+/// The new system in slot a.
+pub(crate) fn new_stamp(partuuid: Guid, wrong: Wrong) -> Stamp {
+    let partuuid = if wrong == Wrong::RootArgument { Guid::from_u128(0xBAD) } else { partuuid };
+    Stamp {
+        version: "new",
+        uuid: UUID_A.to_bytes(),
+        label: "root-new",
+        root: RootArgument::PartUuid(partuuid.to_gpt_bytes()),
+    }
+}
+
+/// The old system as it is copied to slot b: the UUID of the slot, a label of its own.
+fn old_copy(wrong: Wrong) -> Stamp {
+    let label = if wrong == Wrong::LabelTwice { OLD_LABEL } else { "root-old-b" };
+    Stamp {
+        version: "old",
+        uuid: UUID_B.to_bytes(),
+        label,
+        root: RootArgument::FsUuid(UUID_B.to_bytes()),
+    }
+}
+
+fn spoil(plan: &mut TablePlan, wrong: Wrong) {
+    if wrong == Wrong::ArrayInPlace
+        && let Some(gpt) = &mut plan.head.gpt
+    {
+        gpt.spare = gpt.array;
+    }
+    for planned in plan.partitions.iter_mut().filter(|planned| planned.role == Role::Boot) {
+        if wrong == Wrong::BootNumber {
+            planned.number = 12;
+        }
+        if wrong == Wrong::BootGuid {
+            planned.guid = Guid::from_u128(0xBAD);
+        }
+    }
+}
+
+/// The real code of the bless, on a window of the disk.
+fn commit_state(disk: &Shared, boot: Extent, state: BootState) {
+    let volume = Part { disk: disk.clone(), extent: boot };
+    let mut files = BootFiles::open(Box::new(volume)).expect("the boot state");
+    files.commit(state).expect("the boot state");
+}
+
+pub(crate) use shared::{Part, Shared};
+
+mod shared {
+    //! A disk in several hands: the writers take it by reference, the boot state by value.
+
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    use partitioner::block::{BlockIo, IoError};
+    use partitioner::units::{BlockSize, Extent};
+
+    use super::Lba;
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Shared(Arc<Mutex<dyn BlockIo>>);
+
+    impl Shared {
+        pub(crate) fn new(disk: impl BlockIo + 'static) -> Self {
+            Self(Arc::new(Mutex::new(disk)))
+        }
+
+        fn get(&self) -> MutexGuard<'_, dyn BlockIo + 'static> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl BlockIo for Shared {
+        fn name(&self) -> &'static str {
+            "disk"
+        }
+        fn block_size(&self) -> BlockSize {
+            self.get().block_size()
+        }
+        fn blocks(&self) -> u64 {
+            self.get().blocks()
+        }
+        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+            self.get().read(first, into)
+        }
+        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+            self.get().write(first, from)
+        }
+        fn flush(&mut self) -> Result<(), IoError> {
+            self.get().flush()
+        }
+        fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
+            self.get().zero(extent)
+        }
+    }
+
+    /// A partition of it.
+    #[derive(Debug)]
+    pub(crate) struct Part {
+        pub(crate) disk: Shared,
+        pub(crate) extent: Extent,
+    }
+
+    impl Part {
+        fn outer(&self, at: Lba) -> Lba {
+            Lba::new(self.extent.first().get() + at.get())
+        }
+    }
+
+    impl BlockIo for Part {
+        fn name(&self) -> &'static str {
+            "boot partition"
+        }
+        fn block_size(&self) -> BlockSize {
+            self.disk.block_size()
+        }
+        fn blocks(&self) -> u64 {
+            self.extent.blocks()
+        }
+        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+            let at = self.outer(first);
+            self.disk.read(at, into)
+        }
+        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+            let at = self.outer(first);
+            self.disk.write(at, from)
+        }
+        fn flush(&mut self) -> Result<(), IoError> {
+            self.disk.flush()
+        }
+        fn zero(&mut self, _extent: Extent) -> Result<(), IoError> {
+            unreachable!("nothing zeroes a boot partition through a window")
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! An upgrade that keeps the layout: the other slot is written, and one sector makes it count.
+//!
+//! The orders are those of the design, with the real boot state code; the engine's own upgrade will
+//! take their place.
+
+use boot_oracle::system::RootArgument;
+use installer::fat_locate::locate;
+use installer_core::bootstate::{BootState, Other, Slot, Trial, tries_block};
+use partitioner::block::BlockIo;
+use partitioner::block::memory::MemDisk;
+use partitioner::block::recorder::Recorder;
+use partitioner::block::window::Window;
+use partitioner::layout::Role;
+use partitioner::units::Extent;
+
+use super::takeover::{Host, guid, partition};
+use super::{Scenario, UUID_A, UUID_B, Wrong, fresh, slots, state_block};
+use crate::epochs::{Step, steps};
+use crate::image::Image;
+use crate::loader::known;
+use crate::stamps::Stamp;
+
+fn stamp(version: &'static str, slot: Slot, partuuid: [u8; 16]) -> Stamp {
+    let (uuid, label) = match slot {
+        Slot::A => (UUID_A, "root-a"),
+        Slot::B => (UUID_B, "root-b"),
+    };
+    Stamp { version, uuid: uuid.to_bytes(), label, root: RootArgument::PartUuid(partuuid) }
+}
+
+/// An installed host whose slot a is the old system.
+fn installed(host: &Host) -> (MemDisk, partitioner::table::TablePlan) {
+    use partitioner::ids::Ids;
+    use partitioner::table::{Geometry, TableRequest, plan_table};
+    use partitioner::units::{BlockSize, Bytes};
+
+    let mut image = fresh::record(host).finished();
+    let geometry = Geometry { block_size: BlockSize::B512, blocks: image.blocks() };
+    let firmware = match host.firmware {
+        boot_oracle::Firmware::Bios => partitioner::layout::Firmware::Bios,
+        boot_oracle::Firmware::Uefi => partitioner::layout::Firmware::Uefi,
+    };
+    let request = TableRequest { boot_size: Some(Bytes::mib(300)), ..TableRequest::new(firmware) };
+    let plan = plan_table(geometry, &request, &mut Ids::from_seed([8; 32])).expect("a plan");
+    let id = guid(&plan, Role::Root).to_gpt_bytes();
+    stamp("old", Slot::A, id).write(&mut image, partition(&plan, Role::Root)).expect("slot a");
+    (image, plan)
+}
+
+/// Runs it.
+pub fn record(host: &Host) -> Scenario {
+    let (mut disk, plan) = installed(host);
+    let boot = partition(&plan, Role::Boot);
+    let start = BootState { generation: 1, ..BootState::FRESH };
+    if host.wrong == Wrong::StateInTwoSectors {
+        for path in ["xenhost/state.env", "xenhost/state2.env"] {
+            overwrite(&mut disk, boot, path, &state_block(start, host.wrong));
+        }
+    }
+    let image = Image::of(&disk);
+    let mut disk = Recorder::new(Box::new(disk));
+    let log = disk.log();
+    let write = |disk: &mut Recorder, state: BootState, path: &str| {
+        let block = state_block(state, host.wrong);
+        let live = if host.wrong == Wrong::StateInTwoSectors { 1024 } else { 512 };
+        overwrite(disk, boot, path, &block[..live]);
+    };
+    let restricted =
+        BootState { slot: Slot::A, other: Other::None, trial: Trial::Over, generation: 2 };
+    log.mark("restrict");
+    write(&mut disk, restricted, "xenhost/state2.env");
+    write(&mut disk, restricted, "xenhost/state.env");
+    log.mark("slot");
+    let id = guid(&plan, Role::Backup).to_gpt_bytes();
+    stamp("new", Slot::B, id).write(&mut disk, partition(&plan, Role::Backup)).expect("slot b");
+    log.mark("tries");
+    overwrite(&mut disk, boot, "xenhost/tries.env", &tries_block(3)[..512]);
+    log.mark("commit");
+    let trial = BootState { slot: Slot::B, other: Other::A, trial: Trial::Pending, generation: 3 };
+    write(&mut disk, trial, "xenhost/state.env");
+    log.mark("copy");
+    write(&mut disk, trial, "xenhost/state2.env");
+    Scenario {
+        name: format!("upgrade {:?}", host.firmware).to_lowercase(),
+        firmware: host.firmware,
+        old: image,
+        steps: steps(&log.entries()),
+        keeps_old: true,
+        entry_must_match: false,
+        has_gpt: true,
+        entries: Vec::new(),
+        known: known(&host.loader, &host.old_loader),
+        slots: slots(vec![66, 34]),
+    }
+}
+
+/// Overwrites a boot state file in place, between two flushes.
+fn overwrite(disk: &mut dyn BlockIo, boot: Extent, path: &str, bytes: &[u8]) {
+    let mut volume = Window::new(disk, boot).expect("a partition of the disk");
+    let place = locate(&mut volume, path).expect("a boot state file");
+    volume.flush().expect("a disk in memory");
+    volume.write(place.first, bytes).expect("a disk in memory");
+    volume.flush().expect("a disk in memory");
+}
+
+impl Scenario {
+    /// The disk at the end of the run.
+    pub fn finished(&self) -> MemDisk {
+        let mut image = self.old.clone();
+        for epoch in crate::epochs::epochs(&self.old, &self.steps) {
+            for atom in epoch.atoms {
+                image.put(atom.lba, atom.block);
+            }
+        }
+        image.to_mem("finished")
+    }
+
+    /// A step by its name.
+    pub fn step(&mut self, name: &str) -> Option<&mut Step> {
+        self.steps.iter_mut().find(|step| step.name == name)
+    }
+}
