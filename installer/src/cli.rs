@@ -51,6 +51,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write an answer file anew, an old XenServer one too, as YAML on standard output.
+    Convert { file: PathBuf },
+    /// Print the JSON Schema of answer files, for editors.
+    Schema,
     /// Show what `install` would do. Writes nothing.
     Plan {
         #[command(flatten)]
@@ -185,6 +189,8 @@ fn perform(command: Command) -> Outcome {
     match command {
         Command::Facts { machine, json } => show::facts(&machine, json),
         Command::Validate { file, facts, json } => check::validate(&file, facts.as_deref(), json),
+        Command::Convert { file } => check::convert(&file),
+        Command::Schema => check::schema(),
         Command::Plan { source, machine, facts, json } => {
             show::plan(&source, &machine, facts.as_deref(), json)
         }

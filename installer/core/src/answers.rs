@@ -14,12 +14,17 @@ mod file;
 mod mask;
 mod network;
 mod node;
+mod schema;
 mod section;
 mod sections;
+mod write;
+mod xml;
 
 pub use network::{
     Bond, BondMode, Dns, Ipv4, Ipv6, Link, Management, Network, NicMatch, Ntp, Vlan,
 };
+pub use schema::json_schema;
+pub use write::yaml;
 
 use crate::problem::{Place, Problem, Problems};
 use crate::request::Selector;
@@ -250,6 +255,9 @@ impl Finish {
 /// problems show.
 pub fn read(file: &str, bytes: &[u8]) -> Result<(Answers, Problems), Problems> {
     let text = file::text(file, bytes)?;
+    if xml::looks_like(text) {
+        return xml::read(file, text);
+    }
     let root = node::parse(file, text).map_err(|p| p.quote(text, &mask::of_text(text)))?;
     let mut problems = Problems::new(file);
     let answers = sections::answers(&root, &mut problems);

@@ -22,7 +22,7 @@ use crate::outcome::Exit;
 use crate::values::{DeploymentId, RootPassword};
 
 /// What will be installed. One that exists fits the machine it was resolved for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallRequest {
     pub deployment_id: Option<DeploymentId>,
     /// The disk, as it was when it was chosen.

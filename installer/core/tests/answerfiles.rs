@@ -8,14 +8,17 @@
     reason = "a test may stop wherever something is not as it should be"
 )]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use installer_core::answers::{RawAnswers, parse};
+use installer_core::answers::{self, Answers, RawAnswers, parse, yaml};
 use installer_core::facts::HostFacts;
 use installer_core::plan::{Plan, checked, plan, render, to_json};
+use installer_core::problem::Problems;
 use installer_core::release::Manifest;
 use installer_core::request::{InstallRequest, Refusal, resolve};
+use installer_core::values::RootPassword;
 use partitioner::ids::Ids;
 
 fn folder(name: &str) -> PathBuf {
@@ -26,15 +29,25 @@ fn folder(name: &str) -> PathBuf {
 fn cases(name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+        entries.filter(|path| path.extension().is_some_and(is_answer_file)).collect();
     paths.sort();
     assert!(!paths.is_empty(), "answerfiles/{name} has no answer file");
     paths
 }
 
+fn is_answer_file(extension: &OsStr) -> bool {
+    extension == "yaml" || extension == "xml"
+}
+
 fn read(path: &Path) -> Result<RawAnswers, String> {
     let name = path.file_name().unwrap().to_str().unwrap();
     parse(name, &fs::read(path).unwrap()).map_err(|problems| problems.to_string())
+}
+
+/// Answers of any mode, and the warnings.
+fn read_all(path: &Path) -> Result<(Answers, Problems), String> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    answers::read(name, &fs::read(path).unwrap()).map_err(|problems| problems.to_string())
 }
 
 fn facts(path: &Path) -> HostFacts {
@@ -77,12 +90,17 @@ fn all_good(results: Vec<Result<(), String>>) {
 fn every_problem_of_a_bad_file_is_told() {
     let mut results = Vec::new();
     for path in cases("bad") {
-        let Err(problems) = read(&path) else {
+        let Err(problems) = read_all(&path) else {
             results.push(Err(format!("{}: no problem was found", path.display())));
             continue;
         };
         assert!(!problems.contains("hunter2"), "a secret is shown: {problems}");
-        results.push(golden(&path, "errors.txt", &format!("{problems}\n")));
+        let end = if path.extension().is_some_and(|end| end == "xml") {
+            "xml.errors.txt"
+        } else {
+            "errors.txt"
+        };
+        results.push(golden(&path, end, &format!("{problems}\n")));
     }
     all_good(results);
 }
@@ -131,6 +149,54 @@ fn a_file_that_does_not_fit_the_machine_is_refused() {
 #[test]
 fn the_examples_are_good() {
     for path in cases("examples") {
-        read(&path).unwrap_or_else(|problems| panic!("{problems}"));
+        let (answers, warnings) = read_all(&path).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(warnings.is_empty(), "{warnings}");
+        // What is written of them is read as the same.
+        let (again, _) = answers::read("written", yaml(&answers).as_bytes()).unwrap();
+        assert_eq!(answers, again, "{}", path.display());
     }
+}
+
+/// An old answer file and what `convert` makes of it mean the same, on a machine too.
+#[test]
+fn a_converted_file_resolves_to_the_same_request() {
+    let mut results = Vec::new();
+    for path in cases("xenserver").into_iter().filter(|p| p.extension().unwrap() == "xml") {
+        let (answers, warnings) = read_all(&path).unwrap_or_else(|problems| panic!("{problems}"));
+        let text = yaml(&answers);
+        results.push(golden(&path, "yaml", &text));
+        results.push(golden(&path, "warnings.txt", &format!("{warnings}\n")));
+        assert!(!warnings.to_string().contains("hunter2"), "a secret is shown: {warnings}");
+        let (again, more) = answers::read("converted.yaml", text.as_bytes()).unwrap();
+        assert_eq!(answers, again, "{}", path.display());
+        // A password in clear and an unstable name are as good in one file as in the other.
+        assert!(more.iter().all(|p| p.what.contains("clear") || p.what.contains("two starts")));
+        if let (Answers::Install(old), Answers::Install(new)) = (answers, again) {
+            let machine = machine_of(&old);
+            let request = resolve(&hashed(*old), &machine);
+            assert!(request.is_ok(), "{}: {request:?}", path.display());
+            assert_eq!(request, resolve(&hashed(*new), &machine));
+        }
+    }
+    all_good(results);
+}
+
+/// A machine whose one disk and one interface are the ones that the answers name.
+fn machine_of(answers: &RawAnswers) -> HostFacts {
+    let mut machine = facts(&folder("good/blank-60gib-uefi"));
+    let selector = &answers.disks["host"];
+    machine.disks.truncate(1);
+    machine.disks[0].by_id = selector.by_id.iter().cloned().collect();
+    machine.disks[0].by_path = selector.by_path.iter().cloned().collect();
+    machine.disks[0].path = selector.path.clone().unwrap_or_else(|| "/dev/vda".into());
+    machine.nics.truncate(1);
+    machine.nics[0].name = "eth0".into();
+    machine.nics[0].mac = "00:16:3e:aa:bb:cc".into();
+    machine
+}
+
+/// The password takes no part in the comparison of requests: its hash has a fresh salt.
+fn hashed(mut answers: RawAnswers) -> RawAnswers {
+    answers.access.root_password = RootPassword::Ask;
+    answers
 }

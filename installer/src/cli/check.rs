@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use installer_core::answers::Answers;
+use installer_core::answers::{self, Answers};
 use installer_core::facts::HostFacts;
 use installer_core::outcome::Exit;
 use installer_core::problem::{Problems, Record};
@@ -11,6 +11,7 @@ use installer_core::values::RootPassword;
 use serde::Serialize;
 
 use super::inputs::{self, bad, read_answers};
+use super::passwords::ThisMachine;
 use super::show::to_json;
 use super::{Ended, Outcome, print, say};
 
@@ -79,7 +80,29 @@ fn refused(answers: Answers, facts: &HostFacts) -> Option<request::Refusal> {
     request::resolve(&answers, facts).err()
 }
 
-pub(super) fn tell(warnings: &Problems) {
+/// An old answer file as one of ours, on standard output; what differs, on standard error. A
+/// password in clear is a hash in what is written.
+pub(super) fn convert(file: &Path) -> Outcome {
+    let (mut answers, warnings) = read_answers(file)?.map_err(|problems| bad(&problems))?;
+    tell(&warnings);
+    if let Answers::Install(answers) = &mut answers
+        && let RootPassword::Plain(_) = answers.access.root_password
+    {
+        let password = std::mem::take(&mut answers.access.root_password);
+        answers.access.root_password = password
+            .settle(&mut ThisMachine)
+            .map_err(|e| Ended::early(Exit::InternalError, &format!("root password: {e}")))?;
+    }
+    print(&answers::yaml(&answers));
+    Ok(())
+}
+
+pub(super) fn schema() -> Outcome {
+    print(&to_json(&answers::json_schema())?);
+    Ok(())
+}
+
+fn tell(warnings: &Problems) {
     if !warnings.is_empty() {
         say(&format!("{warnings}\n"));
     }

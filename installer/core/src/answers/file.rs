@@ -27,9 +27,6 @@ pub(super) fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Problems>
             "this is an HTML page, not an answer file: the server may have sent an error page",
         ));
     }
-    if start.starts_with('<') {
-        return Err(Problems::whole(file, "XML answer files are not available yet, YAML is read"));
-    }
     if let Some((before, _)) = text.split_once('\0') {
         let mut problems = Problems::new(file);
         problems.push(Problem::new(place_after(before), "", "a NUL byte: this is not text"));

@@ -16,6 +16,8 @@ mod scripts;
 mod system;
 mod xen;
 
+pub(super) use network::reachable;
+
 pub(super) fn answers(root: &Node, problems: &mut Problems) -> Option<Answers> {
     if let Kind::Null = root.kind {
         problems.push(Problem::new(root.at, "", "answer file is empty"));

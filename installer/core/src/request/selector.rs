@@ -70,8 +70,13 @@ fn any(name: &str, want: Option<&String>, folder: &str, have: &[String]) -> Opti
     Some(if have.is_empty() { format!("it has no {name}") } else { format!("no {name} matches") })
 }
 
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Selector {
+    /// The rules as an answer file has them.
+    pub(crate) fn written(&self) -> Vec<(&'static str, String)> {
+        self.rules(SizeRule::written)
+    }
+
+    fn rules(&self, size: fn(SizeRule) -> String) -> Vec<(&'static str, String)> {
         let rules = [
             ("serial", self.serial.clone()),
             ("wwn", self.wwn.clone()),
@@ -79,13 +84,18 @@ impl fmt::Display for Selector {
             ("by_path", self.by_path.clone()),
             ("path", self.path.clone()),
             ("model", self.model.clone()),
-            ("size", self.size.map(|rule| rule.to_string())),
+            ("size", self.size.map(size)),
             ("transport", self.transport.clone()),
         ];
-        let written: Vec<String> = rules
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
-            .collect();
-        f.write_str(&written.join(", "))
+        rules.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules = self.rules(|rule| rule.to_string());
+        let words: Vec<String> =
+            rules.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        f.write_str(&words.join(", "))
     }
 }

@@ -1,0 +1,475 @@
+//! The shape of the file. No value of these types is ever made.
+#![expect(dead_code, reason = "only their shape is used")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum AnswerFile {
+    Install(Box<Install>),
+    Upgrade(Box<Upgrade>),
+    Rollback(Rollback),
+}
+
+#[derive(JsonSchema)]
+enum SchemaName {
+    #[schemars(rename = "xenhost/v1")]
+    V1,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum InstallMode {
+    Install,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum UpgradeMode {
+    Upgrade,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum RollbackMode {
+    Rollback,
+}
+
+/// A fresh installation.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Install {
+    schema: SchemaName,
+    mode: InstallMode,
+    /// A machine that carries this name already is left alone.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    deployment_id: Option<String>,
+    machine: Option<Machine>,
+    disks: Disks,
+    safety: Option<Safety>,
+    layout: Layout,
+    storage: Option<Storage>,
+    /// What may be destroyed on the host disk. Default: nothing.
+    on_existing: Option<OnExisting>,
+    source: Option<Source>,
+    network: Network,
+    system: System,
+    /// Absent: the console asks for root's password at the first boot.
+    access: Option<Access>,
+    xen: Option<Xen>,
+    boot: Option<Boot>,
+    health: Option<Health>,
+    /// Scripts that run once in the installed host.
+    #[schemars(length(max = 32))]
+    first_boot: Option<Vec<Script>>,
+    finish: Option<Finish>,
+}
+
+/// A new release into the other slot of an installed host.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Upgrade {
+    schema: SchemaName,
+    mode: UpgradeMode,
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    deployment_id: Option<String>,
+    machine: Option<Machine>,
+    disks: Disks,
+    safety: Option<Safety>,
+    source: Option<Source>,
+    upgrade: Option<UpgradeAnswers>,
+    health: Option<Health>,
+    finish: Option<Finish>,
+}
+
+/// Back to the system in the other slot.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Rollback {
+    schema: SchemaName,
+    mode: RollbackMode,
+    machine: Option<Machine>,
+    disks: Option<Disks>,
+    finish: Option<Finish>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct UpgradeAnswers {
+    layout: Option<UpgradeLayout>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+enum UpgradeLayout {
+    Keep,
+    Modern,
+}
+
+/// Which machine the file is for: every rule must hold.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Machine {
+    system_uuid: Option<Word>,
+    serial: Option<Word>,
+    asset_tag: Option<Word>,
+    /// With * and ?.
+    vendor: Option<Word>,
+    /// With * and ?.
+    product: Option<Word>,
+    mac: Option<Mac>,
+    firmware: Option<Firmware>,
+    min_memory: Option<Size>,
+    #[schemars(range(min = 1, max = 4096))]
+    min_cpus: Option<u32>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Firmware {
+    Uefi,
+    Bios,
+    Any,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Safety {
+    /// The digest of the plan that was looked at.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
+    plan: Option<String>,
+    /// Names of disks that are never written.
+    protect: Option<Vec<Word>>,
+}
+
+/// Disks by names of your own. Exactly one disk must match all rules of a name.
+#[derive(JsonSchema)]
+struct Disks(#[schemars(length(min = 1))] BTreeMap<String, Disk>);
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1))]
+struct Disk {
+    serial: Option<Word>,
+    wwn: Option<Word>,
+    by_id: Option<Word>,
+    by_path: Option<Word>,
+    path: Option<Word>,
+    model: Option<Word>,
+    /// ">=400GB", "<2TB", "==60GiB" or "200GiB..1TiB".
+    size: Option<SizeRule>,
+    transport: Option<Word>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Layout {
+    target: Word,
+    name: Option<LayoutName>,
+    boot_size: Option<Size>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum LayoutName {
+    Auto,
+    Modern,
+    Legacy,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Storage {
+    sr: Option<Sr>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Sr {
+    Partition,
+    None,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+enum OnExisting {
+    Refuse,
+    ReplaceOwn,
+    Wipe,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Source {
+    image: Option<Image>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Image {
+    Medium,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Network {
+    interfaces: Option<BTreeMap<LinkName, Interface>>,
+    bonds: Option<BTreeMap<LinkName, Bond>>,
+    vlans: Option<BTreeMap<LinkName, Vlan>>,
+    management: Management,
+    dns: Option<Dns>,
+    ntp: Option<Ntp>,
+    #[schemars(regex(pattern = r"^http://[^/@]+/?$"))]
+    proxy: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1))]
+struct Interface {
+    mac: Option<Mac>,
+    r#match: Option<Match>,
+}
+
+/// Patterns with * and ?.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1))]
+struct Match {
+    driver: Option<Glob>,
+    /// udev's `ID_PATH`.
+    path: Option<Glob>,
+    name: Option<Glob>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Bond {
+    #[schemars(length(min = 2))]
+    members: Vec<LinkName>,
+    mode: BondMode,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+enum BondMode {
+    ActiveBackup,
+    Lacp,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Vlan {
+    parent: LinkName,
+    #[schemars(range(min = 1, max = 4094))]
+    id: u16,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Management {
+    on: Option<LinkName>,
+    mac: Option<Mac>,
+    r#match: Option<Match>,
+    ipv4: Option<Ipv4>,
+    ipv6: Option<Ipv6>,
+    #[schemars(range(min = 576, max = 9216))]
+    mtu: Option<u16>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Ipv4 {
+    Word(Ipv4Word),
+    Static(Static),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Ipv4Word {
+    Dhcp,
+    None,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Ipv6 {
+    Word(Ipv6Word),
+    Static(Static),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Ipv6Word {
+    Auto,
+    Dhcp,
+    None,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Static {
+    /// With the length of the prefix: 192.0.2.10/24.
+    #[schemars(regex(pattern = r"^[0-9A-Fa-f.:]+/[0-9]{1,3}$"))]
+    address: String,
+    gateway: Option<Address>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Dns {
+    servers: Option<Vec<Address>>,
+    search: Option<Vec<Hostname>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Ntp {
+    Word(NtpWord),
+    Servers(#[schemars(length(min = 1))] Vec<Word>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum NtpWord {
+    Default,
+    None,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct System {
+    hostname: Hostname,
+    /// A name of the time zone database. Default: Etc/UTC.
+    timezone: Option<Word>,
+    /// A name of the X keyboard database. Default: us.
+    keymap: Option<Word>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Access {
+    root_password: Option<RootPassword>,
+    ssh_keys: Option<Vec<SshKey>>,
+    ssh_password_login: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum RootPassword {
+    Ask(AskWord),
+    Way(Way),
+}
+
+/// Asked on the console at the first boot.
+#[derive(JsonSchema)]
+enum AskWord {
+    #[schemars(rename = "!!")]
+    Ask,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase", deny_unknown_fields)]
+enum Way {
+    /// yescrypt or SHA-512 crypt, or !!.
+    Hash(#[schemars(regex(pattern = r"^(\$6\$|\$y\$|!!$)"))] String),
+    Plain(#[schemars(length(min = 8))] String),
+    File(#[schemars(regex(pattern = r"^/"))] String),
+    Env(#[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"))] String),
+    Locked(#[schemars(extend("const" = true))] bool),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Xen {
+    dom0_memory: Option<Size>,
+    #[schemars(range(min = 1, max = 4096))]
+    dom0_vcpus: Option<u32>,
+    args: Option<Vec<Argument>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Boot {
+    /// com1 or com2, and a speed: "com2,115200".
+    #[schemars(regex(pattern = r"^com[12](,[0-9]+)?$"))]
+    serial: Option<String>,
+    kernel_args: Option<Vec<Argument>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Health {
+    /// How long a host may take until it is well, 1m to 14m.
+    #[schemars(regex(pattern = r"^([1-9]|1[0-4])m$"))]
+    timeout: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Script {
+    #[schemars(regex(pattern = r"^#!/"))]
+    inline: String,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Finish {
+    action: FinishAction,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum FinishAction {
+    Reboot,
+    Poweroff,
+    Halt,
+    None,
+}
+
+/// Text that is not empty.
+#[derive(JsonSchema)]
+struct Word(#[schemars(regex(pattern = r"\S"))] String);
+
+#[derive(JsonSchema)]
+struct Mac(#[schemars(regex(pattern = r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"))] String);
+
+/// A number with its unit: 512MiB, 400GB.
+#[derive(JsonSchema)]
+struct Size(#[schemars(regex(pattern = r"^\s*[0-9]+ ?(KiB|MiB|GiB|TiB|KB|MB|GB|TB)\s*$"))] String);
+
+#[derive(JsonSchema)]
+struct SizeRule(
+    #[schemars(regex(
+        pattern = r"^\s*((>=|<=|==|>|<)\s*[0-9]+ ?[KMGT]i?B|[0-9]+ ?[KMGT]i?B\s*\.\.\s*[0-9]+ ?[KMGT]i?B)\s*$"
+    ))]
+    String,
+);
+
+#[derive(JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+struct LinkName(#[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9._-]{0,14}$"))] String);
+
+#[derive(JsonSchema)]
+struct Glob(#[schemars(regex(pattern = r"^[A-Za-z0-9._:*?-]{1,128}$"))] String);
+
+#[derive(JsonSchema)]
+struct Address(#[schemars(regex(pattern = r"^[0-9A-Fa-f.:]+$"))] String);
+
+#[derive(JsonSchema)]
+struct Hostname(
+    #[schemars(
+        regex(
+            pattern = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
+        ),
+        length(max = 64)
+    )]
+    String,
+);
+
+/// One line of a .pub file, without options.
+#[derive(JsonSchema)]
+struct SshKey(
+    #[schemars(regex(pattern = r"^\s*(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/=]+"))] String,
+);
+
+#[derive(JsonSchema)]
+struct Argument(#[schemars(regex(pattern = r#"^[!$-&(-\[\]-~]{1,256}$"#))] String);

@@ -1,0 +1,35 @@
+//! Every answer that can be given is written and read again.
+
+use super::*;
+use crate::answers::read;
+
+#[track_caller]
+fn same(yaml_text: &str) {
+    let (answers, _) = read("f", yaml_text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+    let written = yaml(&answers);
+    let (again, _) = read("g", written.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{written}"));
+    assert_eq!(answers, again, "{written}");
+    assert_eq!(written, yaml(&again));
+}
+
+#[test]
+fn an_upgrade_and_a_rollback() {
+    same(
+        "schema: xenhost/v1\nmode: upgrade\ndisks: {a: {serial: X}, b: {size: '<2TB'}}\n\
+         safety: {protect: [b]}\nupgrade: {layout: modern}\nhealth: {timeout: 5m}\n",
+    );
+    same("schema: xenhost/v1\nmode: rollback\nfinish: {action: poweroff}\n");
+    same("schema: xenhost/v1\nmode: rollback\ndisks: {a: {wwn: '0x5'}}\n");
+}
+
+#[test]
+fn text_that_looks_like_something_else_stays_text() {
+    same(
+        "schema: xenhost/v1\nmode: install\nmachine: {serial: '007', asset_tag: 'yes', \
+         vendor: \"a \\\"b\\\" \\\\ c\"}\ndisks: {'no': {serial: '1e3'}, 'on': {serial: 'null'}}\n\
+         safety: {protect: ['on']}\nlayout: {target: 'no'}\n\
+         network: {interfaces: {'y': {mac: '00:16:3e:aa:bb:cc'}}, management: {on: 'y'}}\n\
+         system: {hostname: xen1}\naccess: {root_password: {plain: \"correct: #horse \u{e4}\"}}\n\
+         first_boot: [{inline: \"#!/bin/sh\\n\\techo 'a' \\\\\\n\"}]\n",
+    );
+}

@@ -1,0 +1,163 @@
+//! Upgrade and restore, and the elements that every mode refuses.
+
+use super::disk::selector;
+use super::element::Element;
+use crate::answers::{
+    Finish, Health, MachineRules, RollbackAnswers, Safety, UpgradeAnswers, UpgradeLayout,
+};
+use crate::problem::{Problem, Problems};
+
+/// Elements that are understood and cannot be followed: the name, why, what to use instead.
+const REFUSED: [(&str, &str, &str); 12] = [
+    ("driver-source", "driver disks are not available", "drivers come with the release's kernel"),
+    ("fcoe-interface", "FCoE is not available", "a local disk, or an adapter that shows one"),
+    ("guest-disks", "storage on other disks is not made yet", "make it by hand after installation"),
+    ("initial-partitions", "the old installer's own tests used this", "leave it out"),
+    ("install-failed-script", "scripts during installation are not available yet", ""),
+    ("post-install-script", "scripts during installation are not available yet", FIRST_BOOT),
+    ("raid", "software RAID is not available yet", "one disk, or a RAID made by the controller"),
+    ("selected-multiversion-drivers", "there is one version of each driver", "leave it out"),
+    ("service", "services cannot be chosen yet", "`systemctl` in a script of `first_boot`"),
+    ("target-platform", "there is one platform", "leave it out"),
+    ("zap-utility-partitions", "not available", "`on_existing: wipe` in a YAML answer file"),
+    ("multipath", "multipath is not available", "one path to the disk"),
+];
+const FIRST_BOOT: &str = "`first_boot` in a YAML answer file runs scripts in the installed host";
+
+pub(super) fn refused(root: &mut Element<'_, '_>, problems: &mut Problems) {
+    for (name, why, instead) in REFUSED {
+        for element in root.all(name) {
+            element.refuse(problems, why, instead);
+        }
+    }
+    for mut element in root.all("script") {
+        script(&mut element, problems);
+    }
+    confirmation(root, problems);
+}
+
+/// The exit status of a script was logged and ignored by the old installer, in every stage.
+fn script(element: &mut Element<'_, '_>, problems: &mut Problems) {
+    let kind = element.attribute("type").map(|(_, text)| text);
+    drop(element.attribute("stage"));
+    let why = match (kind.as_deref(), element.text().split_once(':').map(|(scheme, _)| scheme)) {
+        (Some("nfs"), _) => "scripts from NFS are not available",
+        (_, Some("http")) => "a script over http needs sha256 or https; fetching is not available",
+        (_, Some("https")) => "fetching scripts is not available yet, here also without a hash",
+        _ => "scripts during installation are not available yet",
+    };
+    element.refuse(problems, why, FIRST_BOOT);
+}
+
+/// Any text, also `false`, meant yes.
+fn confirmation(root: &mut Element<'_, '_>, problems: &mut Problems) {
+    let Some(element) = root.one("ui-confirmation-prompt", problems) else { return };
+    match element.text().to_ascii_lowercase().as_str() {
+        "" => {}
+        "false" | "no" => {
+            let what = "the old installer took `false` for yes and asked; here nobody is asked";
+            problems.warn(Problem::new(element.at(), element.path(), what));
+        }
+        _ => element.refuse(
+            problems,
+            "asking during an automatic installation is not available yet",
+            "start the installation without an answer file to be asked",
+        ),
+    }
+}
+
+/// Where the release comes from. The one on the medium is used; all else is refused.
+pub(super) fn source(root: &mut Element<'_, '_>, problems: &mut Problems) {
+    for mut element in root.all("source") {
+        let kind = element.attribute("type").map(|(_, text)| text);
+        let text = element.text();
+        let (why, instead) = match (kind.as_deref(), text.split_once(':').map(|(s, _)| s)) {
+            (Some("local"), _) => continue,
+            (Some("nfs"), _) | (_, Some("nfs")) => ("NFS sources are not available", MEDIUM),
+            (_, Some("ftp")) => ("FTP sources are not available", MEDIUM),
+            (Some("url"), _) => ("sources on a web server are not available yet", MEDIUM),
+            (None | Some(_), _) => ("the type of a source is local, url or nfs", "type=\"local\""),
+        };
+        element.refuse(problems, why, instead);
+    }
+}
+
+const MEDIUM: &str = "type=\"local\": the release is on the medium that starts the installer";
+
+/// Elements of a fresh installation, which an upgrade or a restore has no use for.
+const FRESH: [&str; 18] = [
+    "bootloader",
+    "network-backend",
+    "admin-interface",
+    "root-password",
+    "name-server",
+    "nameserver",
+    "hostname",
+    "timezone",
+    "ntp",
+    "ntp-server",
+    "ntp-servers",
+    "keymap",
+    "ssh-mode",
+    "primary-disk",
+    "source",
+    "existing-installation",
+    "backup-disk",
+    "sr-type",
+];
+
+fn useless(root: &mut Element<'_, '_>, except: &[&str], problems: &mut Problems) {
+    for name in FRESH.into_iter().filter(|name| !except.contains(name)) {
+        for element in root.all(name) {
+            let what = "this has no meaning here; the old installer ignored it";
+            element.refuse(problems, what, "what is installed is kept as it is");
+        }
+    }
+}
+
+pub(super) fn upgrade(
+    root: &mut Element<'_, '_>,
+    problems: &mut Problems,
+) -> Option<UpgradeAnswers> {
+    source(root, problems);
+    refused(root, problems);
+    useless(root, &["source", "existing-installation", "primary-disk"], problems);
+    if let Some(element) = root.one("primary-disk", problems) {
+        let what = "`existing-installation` names the disk; `primary-disk` is obsolete here";
+        problems.warn(Problem::new(element.at(), element.path(), what));
+    }
+    let Some(element) = root.one("existing-installation", problems) else {
+        root.refuse(problems, "`existing-installation` is missing", "");
+        return None;
+    };
+    let disk = selector(&element, problems);
+    element.finish(problems);
+    Some(UpgradeAnswers {
+        deployment_id: None,
+        machine: MachineRules::default(),
+        safety: Safety::default(),
+        disk: disk?,
+        layout: UpgradeLayout::Keep,
+        health: Health::default(),
+        finish: Finish::Reboot,
+    })
+}
+
+pub(super) fn rollback(
+    root: &mut Element<'_, '_>,
+    problems: &mut Problems,
+) -> Option<RollbackAnswers> {
+    refused(root, problems);
+    useless(root, &["backup-disk"], problems);
+    let what = "the old installer copied a backup back; here the host starts its other slot again";
+    problems.warn(Problem::new(root.at(), "", what));
+    let disk = match root.one("backup-disk", problems) {
+        None => None,
+        Some(element) => {
+            let disk = selector(&element, problems);
+            element.finish(problems);
+            Some(disk?)
+        }
+    };
+    Some(RollbackAnswers { machine: MachineRules::default(), disk, finish: Finish::Reboot })
+}
