@@ -13,7 +13,7 @@ use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware};
 
 /// Making an initramfs under emulation, which is mostly starting processes.
-const APT_LIMIT: Duration = Duration::from_secs(12 * 60);
+const APT_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// What is reinstalled, by the beginning of its name: what is real, not what depends on it.
 const NAMES: [&str; 2] = ["linux-image-6", "xen-hypervisor-4"];
 const ARCHIVE: &str = "SN44";
