@@ -43,11 +43,14 @@ impl BlockIo for MemDisk {
     }
 
     fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
-        extent_of(self, first, into.len())?;
-        for (lba, place) in (first.get()..).zip(into.chunks_mut(self.block_len())) {
-            match self.written.get(&lba) {
-                Some(block) => place.copy_from_slice(block),
-                None => place.fill(0),
+        let Some(extent) = extent_of(self, first, into.len())? else { return Ok(()) };
+        into.fill(0);
+        let len = self.block_len();
+        for (lba, block) in self.written.range(first.get()..=extent.last().get()) {
+            let index = usize::try_from(lba.saturating_sub(first.get())).unwrap_or(usize::MAX);
+            let place = into.get_mut(index.saturating_mul(len)..).and_then(|p| p.get_mut(..len));
+            if let Some(place) = place {
+                place.copy_from_slice(block);
             }
         }
         Ok(())

@@ -24,7 +24,8 @@ pub(super) fn preserved(
     head: &HeadMap,
 ) -> Result<Option<Planned>, PreserveError> {
     let all: &[Found] = found.map_or(&[], |found| &found.partitions);
-    let utilities: Vec<&Found> = all.iter().filter(|one| is_utility(one)).collect();
+    let mut utilities: Vec<&Found> = all.iter().filter(|one| is_utility(one)).collect();
+    utilities.sort_by_key(|one| one.number);
     let chosen = match (wish, utilities.as_slice()) {
         (PreserveFirst::No, _) | (PreserveFirst::IfUtility, []) => return Ok(None),
         (_, [a, b, ..]) => return Err(PreserveError::Two { a: a.number, b: b.number }),
