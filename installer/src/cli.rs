@@ -51,7 +51,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Write an answer file anew, an old XenServer one too, as YAML on standard output.
+    /// Write an answer file anew, an old one in XML too, as YAML on standard output.
     Convert { file: PathBuf },
     /// Print the JSON Schema of answer files, for editors.
     Schema,

@@ -1,4 +1,4 @@
-//! The answer file: YAML or XenServer's XML in, every answer or every problem out.
+//! The answer file: YAML or `XenServer`'s XML in, every answer or every problem out.
 //!
 //! Parsing knows nothing of the machine. What an answer means there is decided by
 //! [`crate::request`]. A field that is accepted here is honoured; a field that will exist later is
@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use partitioner::table::LayoutChoice;
+use partitioner::table::{Compat, LayoutChoice};
 use partitioner::units::Bytes;
 use serde::Serialize;
 
@@ -69,6 +69,8 @@ pub struct RawAnswers {
     pub target: String,
     pub layout: LayoutChoice,
     pub boot_size: Option<Bytes>,
+    /// Whose names and types the partitions have.
+    pub compat: Compat,
     pub storage: Storage,
     pub on_existing: OnExisting,
     pub network: Network,

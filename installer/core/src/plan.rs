@@ -106,6 +106,7 @@ pub fn plan(
     let wish = TableRequest {
         layout: request.layout,
         boot_size: request.boot_size,
+        compat: request.compat,
         sr: match request.storage.sr {
             StorageKind::Partition => SrChoice::Rest,
             StorageKind::None => SrChoice::None,

@@ -3,7 +3,7 @@
 //! Nothing is ever chosen arbitrarily. Where not exactly one disk fits, the refusal shows every
 //! disk and the rule that excluded it.
 
-use partitioner::table::LayoutChoice;
+use partitioner::table::{Compat, LayoutChoice};
 use partitioner::units::Bytes;
 
 mod choose;
@@ -31,6 +31,7 @@ pub struct InstallRequest {
     pub chosen_by: String,
     pub layout: LayoutChoice,
     pub boot_size: Option<Bytes>,
+    pub compat: Compat,
     pub storage: Storage,
     pub on_existing: OnExisting,
     /// Each interface by its address, where the machine's interfaces are known.
@@ -87,6 +88,7 @@ pub fn resolve(answers: &RawAnswers, facts: &HostFacts) -> Result<InstallRequest
         chosen_by: selector.to_string(),
         layout: answers.layout,
         boot_size: answers.boot_size,
+        compat: answers.compat,
         storage: answers.storage,
         on_existing: answers.on_existing,
         network: network::pinned(&answers.network, facts)?,

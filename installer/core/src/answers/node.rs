@@ -97,7 +97,9 @@ fn only_true_and_false(node: &mut Node, lines: &[&str]) {
         }
         Kind::List(list) => list.iter_mut().for_each(|node| only_true_and_false(node, lines)),
         Kind::Map(map) => {
-            map.iter_mut().for_each(|(_, node)| only_true_and_false(node, lines));
+            for (_, node) in map {
+                only_true_and_false(node, lines);
+            }
         }
         Kind::Null | Kind::Number(_) | Kind::Text(_) => {}
     }

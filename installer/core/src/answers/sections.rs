@@ -95,6 +95,7 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
         target: layout.target,
         layout: layout.name,
         boot_size: layout.boot_size,
+        compat: layout.compat,
         storage: storage?,
         on_existing: on_existing?,
         network: network?,
@@ -208,6 +209,7 @@ fn schema(top: &mut Section<'_>, problems: &mut Problems) -> Option<()> {
     Some(())
 }
 
+#[expect(clippy::option_option, reason = "not good, or not there")]
 fn deployment_id(top: &mut Section<'_>, problems: &mut Problems) -> Option<Option<DeploymentId>> {
     or_default(top.optional("deployment_id"), |node| {
         value(node, "deployment_id", problems, DeploymentId::parse).map(Some)

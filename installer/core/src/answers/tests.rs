@@ -82,6 +82,35 @@ proptest! {
     }
 
     #[test]
+    fn no_xml_makes_it_panic_or_tell_a_password(
+        at in 0_usize..220, cut in 0_usize..40, put in "[ -~\n\t]{0,12}",
+    ) {
+        const XML: &str = "<installation>\n<primary-disk guest-storage='no'>sda</primary-disk>\n\
+            <admin-interface name='eth0' proto='dhcp'/>\n<root-password>hunter2!</root-password>\n\
+            <hostname>xen1</hostname></installation>";
+        let start = at.min(XML.len());
+        let end = start.saturating_add(cut).min(XML.len());
+        let text = format!("{}{put}{}", &XML[..start], &XML[end..]);
+        if let Err(problems) = read("f", text.as_bytes()) {
+            proptest::prop_assert!(!problems.to_string().contains("hunter2!"), "{}", problems);
+        }
+    }
+
+    /// The same for YAML: whatever is damaged, no line with the password is quoted.
+    #[test]
+    fn no_damage_makes_it_tell_a_password(
+        at in 0_usize..400, cut in 0_usize..6, put in "[ -~\n\t]{0,6}",
+    ) {
+        let good = GOOD.replace("$y$j9T$salt$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "hunter2!");
+        let start = at.min(good.len());
+        let end = start.saturating_add(cut).min(good.len());
+        let text = format!("{}{put}{}", &good[..start], &good[end..]);
+        if let Err(problems) = read("f", text.as_bytes()) {
+            proptest::prop_assert!(!problems.to_string().contains("hunter2!"), "{}", problems);
+        }
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         drop(parse("f", &bytes));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use partitioner::table::LayoutChoice;
+use partitioner::table::{Compat, LayoutChoice};
 
 use super::{
     Access, Answers, Bond, BondMode, Finish, Ipv4, Ipv6, Link, MachineRules, Network, NicMatch,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::facts::Firmware;
 use crate::request::Selector;
-use crate::values::{BootArg, Hostname, RootPassword, Server, SshKey, size_text};
+use crate::values::{BootArg, Hostname, LinkName, RootPassword, Server, SshKey, size_text};
 
 mod tree;
 
@@ -142,6 +142,10 @@ fn layout(answers: &RawAnswers) -> Map {
         },
     );
     map.some("boot_size", answers.boot_size.map(|size| text(size_text(size))));
+    match answers.compat {
+        Compat::None => {}
+        Compat::Xenserver => map.put("compat", text("xenserver")),
+    }
     map
 }
 
@@ -153,7 +157,7 @@ fn network(network: &Network) -> Map {
             Link::Interface(nic) => interfaces.put(name.as_str(), Out::Map(interface(nic))),
             Link::Bond(Bond { members, mode }) => {
                 let mut bond = Map::default();
-                bond.list("members", members.iter().map(|name| name.as_str()));
+                bond.list("members", members.iter().map(LinkName::as_str));
                 let mode = match mode {
                     BondMode::ActiveBackup => "active-backup",
                     BondMode::Lacp => "lacp",

@@ -1,4 +1,4 @@
-//! XenServer's answer file, read into the same answers as ours.
+//! `XenServer`'s answer file, read into the same answers as ours.
 //!
 //! What the old installer ignored in silence or misread is a problem or a warning here, which says
 //! what it did and what happens now. What this installer cannot do is refused by name, with what to
@@ -38,6 +38,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<(Answers, Problems), Proble
     problems.quote(text, &secrets::of(&document)).finish(answers)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's list of mistakes is long")]
 fn broken(error: &Error) -> Problem {
     let at = error.pos();
     let at = Place { line: at.row, column: at.col };

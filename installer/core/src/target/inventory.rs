@@ -58,7 +58,7 @@ impl Inventory {
             disk_guid: plan.table.disk_guid,
             partuuid,
             fs_uuid: fs.map(|(name, id)| (name.to_owned(), id)).into_iter().collect(),
-            health_timeout_minutes: request.health.timeout.map(|m| m.get()),
+            health_timeout_minutes: request.health.timeout.map(crate::values::Minutes::get),
             installed_by: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

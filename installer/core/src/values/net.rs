@@ -42,7 +42,7 @@ impl Cidr {
         Ok(cidr)
     }
 
-    /// From an address and a netmask, as XenServer's answers give them.
+    /// From an address and a netmask, as `XenServer`'s answers give them.
     pub fn v4_with_mask(address: &str, mask: &str) -> Result<Self, ValueError> {
         let bits = ipv4(mask)?.to_bits();
         if bits.leading_ones() != bits.count_ones() || bits == 0 {

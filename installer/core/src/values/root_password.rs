@@ -119,8 +119,6 @@ mod tests {
         }
     }
 
-    /// From `openssl passwd -6 -salt VK4MZ/aNaVLOd4KP 'correct horse'`, by way of libcrypt's own
-    /// alphabet: the salt is `abcdefghijkl` in it.
     #[track_caller]
     fn settled(password: RootPassword, file: &'static str) -> String {
         match password.settle(&mut Fixed(file)) {

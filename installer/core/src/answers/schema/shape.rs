@@ -1,5 +1,6 @@
 //! The shape of the file. No value of these types is ever made.
 #![expect(dead_code, reason = "only their shape is used")]
+#![expect(clippy::struct_field_names, reason = "the names of keys are given")]
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use schemars::JsonSchema;
 pub(super) enum AnswerFile {
     Install(Box<Install>),
     Upgrade(Box<Upgrade>),
-    Rollback(Rollback),
+    Rollback(Box<Rollback>),
 }
 
 #[derive(JsonSchema)]
@@ -168,6 +169,15 @@ struct Layout {
     target: Word,
     name: Option<LayoutName>,
     boot_size: Option<Size>,
+    /// Names and types of partitions as existing hosts have them.
+    compat: Option<CompatName>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum CompatName {
+    None,
+    Xenserver,
 }
 
 #[derive(JsonSchema)]
@@ -472,4 +482,4 @@ struct SshKey(
 );
 
 #[derive(JsonSchema)]
-struct Argument(#[schemars(regex(pattern = r#"^[!$-&(-\[\]-~]{1,256}$"#))] String);
+struct Argument(#[schemars(regex(pattern = r"^[!$-&(-\[\]-~]{1,256}$"))] String);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use partitioner::table::{BOOT_MAX, BOOT_MIN, LayoutChoice};
+use partitioner::table::{BOOT_MAX, BOOT_MIN, Compat, LayoutChoice};
 use partitioner::units::Bytes;
 
 use super::super::node::{Kind, Node};
@@ -109,20 +109,19 @@ pub(super) fn the_one(
     let mut rest: Vec<_> =
         disks.into_iter().filter(|(name, _)| !protected.contains(&name.as_str())).collect();
     let count = rest.len();
-    match (rest.pop(), count) {
-        (Some((_, selector)), 1) => Some(selector),
-        (Some(_) | None, _) => {
-            let what = format!("{count} disks are named, the one of the host is needed");
-            problems.push(Problem::new(top.at(), "disks", what));
-            None
-        }
+    if let (Some((_, selector)), 1) = (rest.pop(), count) {
+        return Some(selector);
     }
+    let what = format!("{count} disks are named, the one of the host is needed");
+    problems.push(Problem::new(top.at(), "disks", what));
+    None
 }
 
 pub(super) struct LayoutAnswers {
     pub(super) target: String,
     pub(super) name: LayoutChoice,
     pub(super) boot_size: Option<Bytes>,
+    pub(super) compat: Compat,
 }
 
 pub(super) fn layout(
@@ -151,15 +150,19 @@ pub(super) fn layout(
     let boot_size = or_default(section.optional("boot_size"), |node| {
         size(node, "layout.boot_size", problems, boot_size).map(Some)
     });
+    let compat = or_default(section.optional("compat"), |node| {
+        let words = [("none", Compat::None), ("xenserver", Compat::Xenserver)];
+        choice(node, "layout.compat", problems, &words)
+    });
     section.finish(problems);
-    Some(LayoutAnswers { target: target?, name: name?, boot_size: boot_size? })
+    let (name, compat) = (name?, compat?);
+    Some(LayoutAnswers { target: target?, name, boot_size: boot_size?, compat })
 }
 
 const ROOT_SIZE: &str =
     "the layout decides: root has 18GiB to 18GiB in modern, 4GiB to 4GiB in legacy";
 
-const LAYOUT_LATER: [(&str, &str); 12] = [
-    ("compat", "types and names of XenServer's partitions are not available yet"),
+const LAYOUT_LATER: [(&str, &str); 11] = [
     ("encryption", "encryption is not available yet"),
     ("keep", "keeping partitions is not available yet"),
     ("log_size", "the layout decides: logs have 4GiB in modern, none in legacy"),

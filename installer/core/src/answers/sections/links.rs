@@ -25,9 +25,9 @@ impl Links {
 pub(super) fn links(section: &mut Section<'_>, problems: &mut Problems) -> Option<Links> {
     let mut links = Links::default();
     let mut whole = true;
-    for (kind, read) in
-        [("interfaces", interface as Read), ("bonds", bond as Read), ("vlans", vlan as Read)]
-    {
+    let kinds: [(&'static str, Read); 3] =
+        [("interfaces", interface), ("bonds", bond), ("vlans", vlan)];
+    for (kind, read) in kinds {
         let Some(node) = section.optional(kind) else { continue };
         let Some(named) = Section::open(node, &section.path(kind), problems) else {
             whole = false;

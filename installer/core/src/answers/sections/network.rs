@@ -193,8 +193,6 @@ fn ntp(node: &Node, problems: &mut Problems) -> Option<Ntp> {
         problems.push(problem.allowed(["default", "none"]).hint("a list of servers is taken"));
         return None;
     }
-    match choice(node, PATH, problems, &[("default", true), ("none", false)])? {
-        true => Some(Ntp::Default),
-        false => Some(Ntp::None),
-    }
+    let off = choice(node, PATH, problems, &[("default", false), ("none", true)])?;
+    Some(if off { Ntp::None } else { Ntp::Default })
 }

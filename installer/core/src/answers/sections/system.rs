@@ -83,7 +83,7 @@ fn password(node: &Node, problems: &mut Problems) -> Option<RootPassword> {
     }
 }
 
-/// XenServer's word for a password that is not there yet.
+/// `XenServer`'s word for a password that is not there yet.
 const ASK: &str = "!!";
 
 fn way(name: &str, node: &Node, problems: &mut Problems) -> Option<RootPassword> {

@@ -76,7 +76,7 @@ impl<'d, 'x> Element<'d, 'x> {
     pub(super) fn all(&mut self, name: &'static str) -> Vec<Element<'d, 'x>> {
         self.children.push(name);
         let (document, path) = (self.document, join(&self.path, name));
-        let children = self.node.children().filter(|n| n.is_element());
+        let children = self.node.children().filter(Node::is_element);
         children
             .filter(|n| n.tag_name().name() == name)
             .map(|n| Element::of(document, n, path.clone()))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use partitioner::table::LayoutChoice;
+use partitioner::table::{Compat, LayoutChoice};
 
 use super::disk;
 use super::element::Element;
@@ -60,6 +60,7 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
         target: HOST.to_owned(),
         layout: LayoutChoice::Auto,
         boot_size: None,
+        compat: Compat::None,
         storage: storage?,
         on_existing: OnExisting::Refuse,
         network: network?,
@@ -114,13 +115,12 @@ fn backend(root: &mut Element<'_, '_>, problems: &mut Problems) {
 
 fn system(root: &mut Element<'_, '_>, problems: &mut Problems) -> Option<System> {
     const OLD_DEFAULT: &str = "localhost.localdomain";
-    let hostname = match root.one("hostname", problems) {
-        Some(element) => element.value(problems, Hostname::parse),
-        None => {
-            let what = format!("no host name is given; like the old installer: {OLD_DEFAULT}");
-            problems.warn(Problem::new(root.at(), "hostname", what));
-            Hostname::parse(OLD_DEFAULT).ok()
-        }
+    let hostname = if let Some(element) = root.one("hostname", problems) {
+        element.value(problems, Hostname::parse)
+    } else {
+        let what = format!("no host name is given; like the old installer: {OLD_DEFAULT}");
+        problems.warn(Problem::new(root.at(), "hostname", what));
+        Hostname::parse(OLD_DEFAULT).ok()
     };
     let timezone = root
         .one("timezone", problems)
