@@ -202,6 +202,7 @@ fn entries_that_cannot_be() {
     let placed = |entries: &[(u8, u32, u32)]| mbr_disk(&[(0, mbr(entries))]);
     check(vec![
         case(45, entry(4000, 5000), "partitions 1 (2048-4095) and 3 (4000-5000) overlap"),
+        case(45, entry(8000, 8100), "partitions 2 (4096-8191) and 3 (8000-8100) overlap"),
         case(45, entry(9000, 8999), "partition 3 ends before it starts (first LBA 9000, last"),
         case(45, entry(9000, BLOCKS), "reaches past the end of the disk of 16384 blocks"),
         case(45, entry(u64::MAX - 1, u64::MAX), "reaches past the end of the disk"),

@@ -18,7 +18,7 @@ const LABEL_SECTORS: usize = 4;
 /// `" LVM2 x[5A%r0N*>"`, the head of a metadata area.
 const AREA_MAGIC: &[u8] = b" LVM2 x[5A%r0N*>";
 /// Two are the most that LVM makes.
-const AREAS_MAX: usize = 4;
+const AREAS_MAX: usize = 2;
 /// `XenServer`'s areas have 10 MiB, of which a text can fill half.
 const TEXT_MAX: u64 = 8 << 20;
 const RAW_LOCATIONS: usize = 40;

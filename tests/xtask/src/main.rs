@@ -22,6 +22,7 @@ mod products;
 mod qemu;
 mod report;
 mod setup;
+mod soak;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,6 +71,8 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Gives the readers of disks half a minute of inputs that no tool would write, each.
+    Soak,
 }
 
 fn main() -> ExitCode {
@@ -91,6 +94,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             demo::demo(firmware, files, display)
         }
         Command::Test => checks::test(),
+        Command::Soak => soak::soak(),
         Command::E2e { list: true, .. } => {
             e2e::list();
             Ok(ExitCode::SUCCESS)

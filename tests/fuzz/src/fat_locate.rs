@@ -1,0 +1,1 @@
+../../../installer/src/fat_locate.rs
