@@ -40,7 +40,7 @@ pub enum Table {
         why: String,
     },
     /// A fresh install of ours was interrupted: its message is LBA 0. What the disk held before
-    /// was given up by consent, so that nothing else is reported.
+    /// was given up by consent, so that no content is reported; partitions are, if there are any.
     Unfinished,
 }
 
@@ -154,7 +154,9 @@ fn read_table(disk: &mut dyn BlockIo) -> Result<Read, IoError> {
         return Ok(Read::without_partitions(Table::None));
     };
     if sector == disarmed_lba0(NOT_FINISHED) {
-        return Ok(Read::without_partitions(Table::Unfinished));
+        // A partition that an interrupted plan keeps must be found again, or it would be lost.
+        let partitions = gpt::read(disk)?.map(|gpt| gpt.partitions).unwrap_or_default();
+        return Ok(Read { table: Table::Unfinished, partitions, problems: Vec::new() });
     }
     let mbr = mbr::parse(&sector);
     let gpt = gpt::read(disk)?;

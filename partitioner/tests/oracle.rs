@@ -24,6 +24,9 @@ use partitioner::units::{BlockSize, Bytes, Extent, Lba};
 use partitioner::write;
 use tempfile::TempDir;
 
+#[path = "oracle/applied.rs"]
+mod applied;
+
 /// Standard output and error of a tool, and that it ended well.
 fn tool(program: &str, args: &[&str]) -> (bool, String) {
     let path = "/usr/sbin:/usr/bin:/sbin:/bin";

@@ -4,10 +4,11 @@ use super::*;
 use crate::apply::apply;
 use crate::block::BlockIo;
 use crate::block::memory::MemDisk;
+use crate::block::recorder::{self, Recorder};
 use crate::check::{Finding, check_plan};
 use crate::inspect::inspect;
 use crate::inspect::report::report;
-use crate::layout::Compat;
+use crate::layout::{Compat, Role};
 use crate::table::{LayoutChoice, PreserveFirst, SrChoice};
 use crate::units::{BlockSize, Bytes, Lba};
 
@@ -105,6 +106,36 @@ fn a_kept_partition_is_neither_lost_nor_written() {
     disk.read(Lba::new(5000), &mut content).unwrap();
     assert_eq!(content, [0x5A; 512]);
     assert_eq!(planned(&mut disk, &request).outcome, Outcome::Nothing);
+}
+
+/// The power fails after any write of a plan that keeps a partition: planning again keeps it.
+#[test]
+fn after_any_cut_what_is_kept_is_found_again() {
+    let mut old = blank(60, BlockSize::B512);
+    let legacy = TableRequest { layout: LayoutChoice::Legacy, ..UEFI };
+    let mut first = planned(&mut old, &legacy).table;
+    first.partitions[0].number = 1;
+    first.partitions[1].number = 4;
+    apply(&mut old, &first).unwrap();
+    let entry = inspect(&mut old).unwrap().partitions[0].entry.clone();
+    let wish = TableRequest { preserve_first: PreserveFirst::Yes, ..UEFI };
+    let plan = planned(&mut old, &wish);
+    let mut recorder = Recorder::new(Box::new(old.clone()));
+    let log = recorder.log();
+    apply(&mut recorder, &plan.table.draw(&mut Ids::from_seed([8; 32]))).unwrap();
+    let entries = log.entries();
+    assert!(entries.len() > 10);
+    for cut in 0..=entries.len() {
+        if let Some(entry) = entries[..cut].last() {
+            recorder::apply(&mut old, entry).unwrap();
+        }
+        let again = planned(&mut old, &wish);
+        let kept = again.table.partition(Role::Preserved);
+        assert_eq!(kept, plan.table.partition(Role::Preserved), "cut at {cut}");
+        let found = inspect(&mut old).unwrap();
+        assert!(found.partitions.iter().any(|one| one.entry == entry), "cut at {cut}");
+    }
+    assert_eq!(planned(&mut old, &wish).outcome, Outcome::Nothing);
 }
 
 #[test]

@@ -71,7 +71,9 @@ fn same_scheme(
             return Err(PreserveError::Damaged { number, state: *state });
         }
         Some(Table::Mbr { .. }) => Scheme::Mbr,
-        Some(Table::None | Table::GptDamaged { .. } | Table::Unfinished) | None => {
+        // A plan that was cut off: of its table, or of the one before, a whole copy is left.
+        Some(Table::Unfinished) => Scheme::Gpt,
+        Some(Table::None | Table::GptDamaged { .. }) | None => {
             return Err(PreserveError::None);
         }
     };

@@ -32,7 +32,24 @@ pub fn wipe_set(plan: &TablePlan) -> Vec<Extent> {
     let changed = plan.partitions.iter().filter(|planned| !planned.kept);
     set.extend(changed.flat_map(|planned| edges(plan.geometry, planned.extent)));
     set.extend(tail(plan.geometry));
-    without_kept(plan, joined(set))
+    let mut set = without_kept(plan, joined(set));
+    if plan.partitions.iter().any(|planned| planned.kept) {
+        for copy in copies(plan) {
+            set = set.into_iter().flat_map(|extent| cut(extent, copy)).collect();
+        }
+    }
+    set
+}
+
+/// Both copies of the table. They are replaced one after the other and not wiped where a partition
+/// is kept, so that one of them names it whenever the power fails.
+fn copies(plan: &TablePlan) -> Vec<Extent> {
+    let Some(gpt) = plan.head.gpt else { return Vec::new() };
+    let headers = [gpt.header, gpt.backup_header(plan.geometry)];
+    let mut all: Vec<Extent> =
+        headers.into_iter().filter_map(|at| Extent::with_len(at, 1)).collect();
+    all.extend([gpt.array, gpt.backup_array(plan.geometry)]);
+    all
 }
 
 /// What is left of the set when every kept partition is taken out of it.
