@@ -21,6 +21,7 @@ const HOST_MODULES: &[&str] = &[
     "halt",
     "linux",
     "loadenv",
+    "loopback",
     "ls",
     "memdisk",
     "minicmd",

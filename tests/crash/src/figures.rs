@@ -63,9 +63,9 @@ Made by `CRASH_FIGURES=write cargo test -p crash-explorer --test explore`.";
 | scenario | states | with a torn block | after firmware repair | LBA 0 torn | violations |
 | --- | --- | --- | --- | --- | --- |";
         let mut text = format!(
-            "{head} Seed {:#x}, {:.0} seconds.\n\n{} states, {} violations; in {} more LBA 0 itself \
-             was torn and nothing starts. {mutations} mutations of the protocols are caught.\n\n\
-             {columns}\n",
+            "{head} Seed {:#x}, {:.0} seconds.\n\n{} states, {} violations; in {} more LBA 0 \
+             itself was torn and nothing starts. {mutations} mutations of the protocols are \
+             caught.\n\n{columns}\n",
             self.seed,
             self.seconds,
             self.states(),

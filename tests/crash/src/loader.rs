@@ -9,6 +9,8 @@ pub struct Loader {
     pub core_img: Vec<u8>,
     pub efi: Vec<u8>,
     pub dispatch: Option<String>,
+    /// How the system is started that was taken over.
+    pub old_cfg: Option<String>,
 }
 
 /// What an old host starts with.
@@ -50,6 +52,7 @@ impl Loader {
             core_img: core(7, 12),
             efi: (0..u8::MAX).cycle().take(3000).collect(),
             dispatch: None,
+            old_cfg: None,
         }
     }
 }

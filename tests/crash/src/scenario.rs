@@ -111,6 +111,9 @@ pub fn write_boot(
         file("xenhost/tries.env", &tries),
         file("xenhost/reason.txt", &reason),
     ];
+    if let Some(old) = &loader.old_cfg {
+        files.push(file("xenhost/old.cfg", old.as_bytes()));
+    }
     if wrong == Wrong::NoBootx64 {
         files.retain(|file| !file.path.starts_with("EFI/BOOT"));
     }

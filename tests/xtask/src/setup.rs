@@ -17,6 +17,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "linking, and the C part of zstd"),
     ("gdisk", "sgdisk, second opinion on partition tables"),
     ("grub-common", "grub-script-check, second opinion on boot menus"),
+    ("grub-efi-amd64-bin", "GRUB for UEFI, which starts sampled crash states in a test"),
     ("grub-pc-bin", "GRUB for BIOS, which runs our boot menus in a test"),
     ("kmod", "dependencies of kernel modules"),
     ("libc6-dev", "linking host-installer statically"),

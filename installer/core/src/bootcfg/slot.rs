@@ -77,7 +77,7 @@ function xenhost_start_{number} {{
   done
   echo 'xenhost: loading {xen} and {kernel}'
   if multiboot2 ($root){xen} placeholder{xen_args} $xenhost_xen; then
-    if module2 ($root){kernel} placeholder{root}{kernel_args} $xenhost_kernel; then
+    if module2 ($root){kernel} placeholder{root}{kernel_args} $xenhost_lost $xenhost_kernel; then
       if module2 --nounzip ($root){initrd}; then
         boot
       fi

@@ -86,6 +86,8 @@ pub fn gpt(loader: &OldLoader, is_uefi: bool) -> MemDisk {
         put(&mut disk, own, &header(own, other, array_at, &array));
     }
     let mut lba0 = loader.boot_img.clone();
+    // GRUB's image has code for floppy disks there.
+    lba0[0x1B8..0x1FE].fill(0);
     lba0[0x5C..0x64].copy_from_slice(&2048_u64.to_le_bytes());
     lba0[0x1BE..0x1CE]
         .copy_from_slice(&[0x80, 0, 2, 0, 0xEE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0, 255, 255, 255, 255]);
