@@ -101,7 +101,8 @@ proptest! {
     fn no_damage_makes_it_tell_a_password(
         at in 0_usize..400, cut in 0_usize..6, put in "[ -~\n\t]{0,6}",
     ) {
-        let good = GOOD.replace("$y$j9T$salt$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "hunter2!");
+        let hash = format!("$y$j9T$salt${}", "a".repeat(43));
+        let good = GOOD.replace(&hash, "hunter2!");
         let start = at.min(good.len());
         let end = start.saturating_add(cut).min(good.len());
         let text = format!("{}{put}{}", &good[..start], &good[end..]);
