@@ -113,6 +113,15 @@ fn the_commands_of_the_readme_exist() {
     assert!(shown >= 2, "README.md shows {shown} commands");
 }
 
+/// The crash lane writes its figures itself; nobody types them.
+#[test]
+fn the_figures_of_the_readme_are_those_of_the_crash_lane() {
+    let (figures, readme) = (read("tests/crash/FIGURES.md"), read("README.md"));
+    let sum = figures.lines().find(|line| line.contains(" violations; "));
+    let sum = sum.expect("FIGURES.md has a line with the sum");
+    assert!(readme.contains(sum), "README.md does not have this line of FIGURES.md: {sum}");
+}
+
 #[test]
 fn the_readers_of_documents_can_read() {
     let manifest = "[workspace.dependencies]\nours = { path = \"x\" }\na = \"1\"\n\n[lints]\nb = 1";
