@@ -24,6 +24,7 @@ mod state;
 mod world;
 
 pub use find::{FindError, boot_partition};
+pub(crate) use find::{disk_of_root, node_of};
 pub use state::{BootFiles, StateFileError};
 pub use world::ThisHost;
 
@@ -175,7 +176,7 @@ pub fn boot_state(world: &mut dyn World) -> Result<(BootState, Option<String>), 
 
 fn end_trial(
     world: &mut dyn World,
-    boot: &mut BootFiles,
+    boot: &mut BootFiles<'_>,
     state: BootState,
 ) -> Result<Outcome, BlessError> {
     let path = world.root().join(BLESSED);
@@ -201,7 +202,7 @@ fn end_trial(
 /// back, for ever.
 fn give_up(
     world: &mut dyn World,
-    boot: &mut BootFiles,
+    boot: &mut BootFiles<'_>,
     state: BootState,
     reason: String,
 ) -> Result<Outcome, BlessError> {

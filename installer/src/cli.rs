@@ -20,6 +20,7 @@ mod inputs;
 mod install;
 mod passwords;
 mod show;
+mod upgrade;
 
 pub use image_arg::ImageArg;
 
@@ -80,6 +81,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put a release into the other slot of an installed host. Without `--confirm` it shows the
+    /// plan and writes nothing.
+    Upgrade(upgrade::UpgradeArgs),
+    /// Go back to the system in the other slot, or forward again.
+    Rollback(upgrade::RollbackArgs),
     /// In dom0: end the trial of the running system after a good boot.
     Bless,
     /// In dom0: write the boot menu of the running slot anew.
@@ -169,7 +175,9 @@ type Outcome = Result<(), Ended>;
 /// Runs the command that `args` name, the first of which is the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    let performing = args.get(1).is_some_and(|arg| arg == "install");
+    let performs =
+        |arg: &OsString| ["install", "upgrade", "rollback"].iter().any(|word| arg == word);
+    let performing = args.get(1).is_some_and(performs);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
@@ -197,6 +205,8 @@ fn perform(command: Command) -> Outcome {
         Command::Install { source, machine, confirm, json } => {
             install::install(&source, &machine, confirm.as_deref(), json)
         }
+        Command::Upgrade(args) => upgrade::upgrade(&args),
+        Command::Rollback(args) => upgrade::rollback(&args),
         Command::Bless => dom0::bless(),
         Command::BootMenu => dom0::boot_menu(),
         Command::Status { json } => dom0::status(json),

@@ -13,6 +13,7 @@ use installer_core::outcome::{DiskState, Exit};
 use installer_core::plan::{CheckedPlan, Plan, Step};
 use installer_core::request::InstallRequest;
 use installer_core::target::{self, label};
+use installer_core::upgrade::marker_file;
 use partitioner::head::{armed_lba0, patch_core};
 use partitioner::ids::Guid;
 use partitioner::layout::Role;
@@ -202,6 +203,10 @@ impl Work<'_> {
             Step::ConfigureSlot { role } => self.configure_slot(role),
             Step::CheckSlot { role } => {
                 let path = self.host.tool_path(role)?;
+                let scratch = self.host.scratch().to_owned();
+                // Last before the check: what has no marker was not finished.
+                let marker = marker_file(self.job.release.manifest());
+                slot::configure(self.host, &path, &scratch, &[marker])?;
                 slot::check(self.host, &path)?;
                 Ok(self.host.settle(role)?)
             }

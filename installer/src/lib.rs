@@ -21,6 +21,7 @@ pub mod probe;
 pub mod release_dir;
 pub mod slot;
 pub mod sys;
+pub mod upgrade;
 #[cfg(test)]
 extern crate self as installer;
 #[cfg(test)]

@@ -190,10 +190,15 @@ fn kind(fs: &Ext4, path: &str) -> Result<Option<FileType>, SlotError> {
     }
 }
 
+/// A path, or the text of a link, that [`configure`] can carry.
+pub fn is_speakable(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
+    !text.is_empty() && text.chars().all(plain)
+}
+
 /// Refuses what would need quoting. Nothing that xenhost writes does.
 fn speakable(text: &str) -> Result<String, SlotError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
+    if is_speakable(text) {
         Ok(text.to_owned())
     } else {
         Err(SlotError::Unspeakable { path: format!("{text:?}") })

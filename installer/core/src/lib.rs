@@ -15,4 +15,5 @@ pub mod request;
 #[cfg(test)]
 mod samples;
 pub mod target;
+pub mod upgrade;
 pub mod values;

@@ -10,10 +10,10 @@ use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableReques
 use partitioner::units::{BlockSize, Bytes};
 use serde::Serialize;
 
-mod digest;
+pub(crate) mod digest;
 mod fit;
 mod judge;
-mod lines;
+pub(crate) mod lines;
 mod render;
 mod step;
 
@@ -205,7 +205,7 @@ fn steps(block_size: BlockSize, firmware: Firmware) -> Vec<Step> {
     steps
 }
 
-fn release_id(manifest: &Manifest) -> ReleaseId {
+pub(crate) fn release_id(manifest: &Manifest) -> ReleaseId {
     ReleaseId {
         product: manifest.product.clone(),
         version: manifest.version.clone(),
@@ -216,7 +216,7 @@ fn release_id(manifest: &Manifest) -> ReleaseId {
     }
 }
 
-fn boot_files(manifest: &Manifest) -> Result<BootFiles, Refusal> {
+pub(crate) fn boot_files(manifest: &Manifest) -> Result<BootFiles, Refusal> {
     let dom0 = &manifest.dom0;
     BootFiles::new(&dom0.xen, &dom0.kernel, &dom0.initrd).map_err(|error| {
         Refusal::new(Exit::SourceFailed, format!("the release's manifest: {error}"))

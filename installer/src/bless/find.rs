@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use partitioner::block::{BlockIo, IoError};
 use partitioner::inspect::{Found, inspect};
-use partitioner::units::BlockSize;
+use partitioner::units::{BlockSize, Extent};
 
 use crate::probe::{
     Machine, PartitionNode, ProbeError, Reader, attribute, mount_points, partition_nodes,
@@ -57,12 +57,13 @@ pub fn boot_partition(machine: &Machine, partuuid: &str) -> Result<PathBuf, Find
             have: matching.len(),
         });
     };
-    let node = node_of(machine, &name, &disk, partition, reader.block_size())?;
+    let place = (partition.number, partition.extent);
+    let node = node_of(machine, &name, &disk, place, reader.block_size())?;
     Ok(machine.dev.join(node.name.replace('!', "/")))
 }
 
 /// The folder in sysfs of the whole disk behind `/`.
-fn disk_of_root(machine: &Machine) -> Result<PathBuf, FindError> {
+pub(crate) fn disk_of_root(machine: &Machine) -> Result<PathBuf, FindError> {
     // The last mount on / is the one that is seen.
     let root = mount_points(machine)?.into_iter().rfind(|mount| mount.at == "/");
     let root = root.ok_or(FindError::NoRoot)?;
@@ -86,29 +87,25 @@ fn block_size(folder: &Path) -> BlockSize {
 
 /// The kernel's node for the partition, which must cover what the table says: the kernel keeps an
 /// old view of a table that was changed under it.
-fn node_of(
+pub(crate) fn node_of(
     machine: &Machine,
     name: &str,
     disk: &Path,
-    partition: &Found,
+    (number, extent): (u32, Extent),
     block_size: BlockSize,
 ) -> Result<PartitionNode, FindError> {
-    let differs = |what: String| FindError::KernelDiffers {
-        disk: disk.to_owned(),
-        number: partition.number,
-        what,
-    };
+    let differs = |what: String| FindError::KernelDiffers { disk: disk.to_owned(), number, what };
     let nodes = partition_nodes(machine, name)?;
-    let node = nodes.into_iter().find(|node| node.number == partition.number);
+    let node = nodes.into_iter().find(|node| node.number == number);
     let node = node.ok_or_else(|| differs("it offers no such partition".to_owned()))?;
     let sectors = |name| attribute(&node.folder.join(name)).and_then(|n| n.parse::<u64>().ok());
     let per_block = block_size.bytes() / SYSFS_SECTOR;
-    let wanted = [partition.extent.first().get(), partition.extent.blocks()];
+    let wanted = [extent.first().get(), extent.blocks()];
     let have = [sectors("start"), sectors("size")];
     if wanted.map(|blocks| blocks.checked_mul(per_block)) == have {
         Ok(node)
     } else {
-        Err(differs(format!("sectors {have:?}, the table says blocks {}", partition.extent)))
+        Err(differs(format!("sectors {have:?}, the table says blocks {extent}")))
     }
 }
 

@@ -5,14 +5,17 @@
 //! file system driver would cache over these writes.
 
 use installer_core::bootstate::{
-    BLOCK_BYTES, BootState, LIVE_BYTES, StateError, decode_reason, reason_block,
+    BLOCK_BYTES, BootState, LIVE_BYTES, StateError, decode_reason, decode_tries, reason_block,
+    tries_block,
 };
 use partitioner::block::{BlockIo, IoError};
+use partitioner::units::Extent;
 
 use crate::fat_locate::{self, LocateError, Located};
 
 const STATE: &str = "xenhost/state.env";
 const STATE_COPY: &str = "xenhost/state2.env";
+const TRIES_FILE: &str = "xenhost/tries.env";
 const REASON: &str = "xenhost/reason.txt";
 
 /// Why the boot state cannot be read or written.
@@ -32,15 +35,15 @@ pub enum StateFileError {
 
 /// The files of the boot state, found and checked once.
 #[derive(Debug)]
-pub struct BootFiles {
-    volume: Box<dyn BlockIo>,
+pub struct BootFiles<'v> {
+    volume: Box<dyn BlockIo + 'v>,
     state: Located,
     copy: Located,
     reason: Located,
 }
 
-impl BootFiles {
-    pub fn open(mut volume: Box<dyn BlockIo>) -> Result<Self, StateFileError> {
+impl<'v> BootFiles<'v> {
+    pub fn open(mut volume: Box<dyn BlockIo + 'v>) -> Result<Self, StateFileError> {
         let state = locate(volume.as_mut(), STATE)?;
         let copy = locate(volume.as_mut(), STATE_COPY)?;
         let reason = locate(volume.as_mut(), REASON)?;
@@ -67,6 +70,38 @@ impl BootFiles {
     pub fn copies_agree(&mut self) -> Result<bool, StateFileError> {
         let (first, second) = (self.read(self.state)?, self.read(self.copy)?);
         Ok(BootState::decode(&first).ok() == BootState::decode(&second).ok())
+    }
+
+    /// The blocks of the volume that this value ever writes, and the one of the counter.
+    pub fn extents(&mut self) -> Result<Vec<Extent>, StateFileError> {
+        let tries = locate(self.volume.as_mut(), TRIES_FILE)?;
+        let bytes = u64::try_from(self.live_blocks().len()).unwrap_or(u64::MAX);
+        let blocks = bytes / self.volume.block_size().bytes();
+        let all = [self.state, self.copy, self.reason, tries];
+        Ok(all.iter().filter_map(|file| Extent::with_len(file.first, blocks)).collect())
+    }
+
+    /// How many boots a trial has left; `None` for a counter that is damaged.
+    pub fn tries(&mut self) -> Result<Option<u8>, StateFileError> {
+        let tries = locate(self.volume.as_mut(), TRIES_FILE)?;
+        Ok(decode_tries(&self.read(tries)?).ok())
+    }
+
+    /// Nothing reads the counter unless a trial is pending.
+    pub fn write_tries(&mut self, tries: u8) -> Result<(), StateFileError> {
+        let file = locate(self.volume.as_mut(), TRIES_FILE)?;
+        self.overwrite(file, TRIES_FILE, &tries_block(tries))
+    }
+
+    /// The commit of an upgrade: the first file, by which the new system counts. A cut right after
+    /// it leaves a copy that names the old system alone.
+    pub fn commit_first(&mut self, state: BootState) -> Result<(), StateFileError> {
+        self.overwrite(self.state, STATE, &state.encode())
+    }
+
+    /// After [`Self::commit_first`]: the copy follows.
+    pub fn commit_copy(&mut self, state: BootState) -> Result<(), StateFileError> {
+        self.overwrite(self.copy, STATE_COPY, &state.encode())
     }
 
     /// Why the last trial was given up.

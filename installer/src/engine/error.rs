@@ -3,6 +3,7 @@
 use installer_core::bootstate::StateError;
 use installer_core::outcome::Exit;
 use installer_core::target::ShadowError;
+use installer_core::upgrade::OwnError;
 use partitioner::block::IoError;
 use partitioner::gpt::GptError;
 use partitioner::head::HeadError;
@@ -10,6 +11,7 @@ use partitioner::units::Extent;
 use partitioner::write::WriteError;
 use partitioner::write::commit::CommitError;
 
+use crate::bless::StateFileError;
 use crate::fat::FatError;
 use crate::fat_locate::LocateError;
 use crate::fresh::FreshError;
@@ -17,6 +19,7 @@ use crate::payload::PayloadError;
 use crate::ports::HostError;
 use crate::release_dir::ReleaseError;
 use crate::slot::SlotError;
+use crate::upgrade::root::RootError;
 
 /// The error of a step. Messages are whole: they name what is below them.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,16 @@ pub enum StepError {
     State { path: &'static str, source: StateError },
     #[error("blocks {extent} of the {what} read back other bytes than were written")]
     ReadBack { what: &'static str, extent: Extent },
+    #[error("boot state: {0}")]
+    StateFile(#[from] StateFileError),
+    #[error("the boot state changed since the plan: it is {have}, {want} expected")]
+    StateChanged { have: String, want: String },
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error(transparent)]
+    Own(#[from] OwnError),
+    #[error("the finished slot does not hold what it should: {what}")]
+    NotWhole { what: String },
     #[error("cancelled")]
     Cancelled,
 }
@@ -71,6 +84,8 @@ impl StepError {
             | Self::Io(_)
             | Self::Locate(_)
             | Self::State { .. }
+            | Self::StateFile(_)
+            | Self::NotWhole { .. }
             | Self::ReadBack { .. } => Exit::IoBeforeCommit,
             Self::Write(WriteError::Head(_)) => Exit::SourceFailed,
             Self::Write(WriteError::Commit(error)) => commit_exit(error),
@@ -84,6 +99,9 @@ impl StepError {
             Self::Slot(error) => error.exit(),
             Self::Fresh(error) => error.exit(),
             Self::Fat(error) => error.exit(),
+            Self::StateChanged { .. } => Exit::DiskNotFound,
+            Self::Root(error) => error.exit(),
+            Self::Own(_) => Exit::NotUpgradeable,
             Self::Cancelled => Exit::Cancelled,
         }
     }

@@ -66,7 +66,7 @@ fn password(password: &RootPassword) -> String {
     }
 }
 
-fn sha256(text: &str) -> String {
+pub(crate) fn sha256(text: &str) -> String {
     let pairs: Vec<String> =
         Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     pairs.concat()

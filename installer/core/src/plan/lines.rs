@@ -53,7 +53,7 @@ pub(super) fn steps(plan: &Plan) -> Value {
 }
 
 /// A disk in one line.
-pub(super) fn disk(disk: &DiskFacts) -> String {
+pub(crate) fn disk(disk: &DiskFacts) -> String {
     let model = disk.model.as_ref().map(|model| format!(" {model}")).unwrap_or_default();
     let serial = disk.serial.as_ref().map(|id| format!(" serial {id}")).unwrap_or_default();
     format!("{} {} {}{model}{serial}", disk.path, disk.size, disk.transport)

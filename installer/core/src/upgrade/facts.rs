@@ -1,0 +1,84 @@
+//! What is known of an installed host from its disk.
+
+use std::collections::BTreeMap;
+
+use partitioner::table::TablePlan;
+use partitioner::units::Extent;
+use serde::{Deserialize, Serialize};
+
+use crate::bootstate::{BootState, Slot};
+use crate::facts::DiskFacts;
+use crate::release::Manifest;
+use crate::target::Inventory;
+
+/// One disk with an installation of ours.
+#[derive(Clone, Debug)]
+pub struct UpgradeFacts {
+    pub disk: DiskFacts,
+    /// Whether both copies of the GPT are whole and say the same; otherwise what is wrong.
+    pub table_problems: Vec<String>,
+    /// The table as the disk has it, roles from the inventory.
+    pub table: TablePlan,
+    pub boot: BootRecord,
+    pub slots: BTreeMap<Slot, SlotFacts>,
+    /// The slot of the dom0 that asks. `None` for a disk at rest.
+    pub running: Option<Slot>,
+}
+
+impl UpgradeFacts {
+    /// A slot; an unknown one is empty.
+    pub fn slot(&self, slot: Slot) -> SlotFacts {
+        self.slots.get(&slot).cloned().unwrap_or_default()
+    }
+}
+
+/// The boot partition's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootRecord {
+    pub state: BootState,
+    /// Both copies say the same.
+    pub copies_agree: bool,
+    /// Absent where the counter cannot be read.
+    pub tries: Option<u8>,
+    pub reason: Option<String>,
+    /// The blocks of the disk that hold the state. Nothing else of the partition is written.
+    pub extents: Vec<Extent>,
+}
+
+/// What lies in a slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotFacts {
+    pub inventory: Option<Inventory>,
+    /// Why there is no inventory, or what is wrong with the file system.
+    pub problem: Option<String>,
+    /// What the installer left when the slot was finished.
+    pub complete: Option<Complete>,
+    /// It has booted well at least once.
+    pub blessed: bool,
+    /// What a check of the file system found.
+    pub fs_errors: Option<String>,
+    /// Images of saved guests, as paths.
+    pub saved_guests: Vec<String>,
+    /// Files of the boot menu that are missing.
+    pub missing: Vec<String>,
+}
+
+/// The marker of a slot that an installer finished: which release it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complete {
+    pub version: String,
+    pub build: String,
+    /// Of the packed image, as the manifest has it.
+    pub image_sha256: String,
+}
+
+impl Complete {
+    /// Of what a release holds.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            version: manifest.version.clone(),
+            build: manifest.build.clone(),
+            image_sha256: manifest.image.file_sha256.clone(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The plan of an upgrade for people, as JSON, and its digest.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::UpgradePlan;
+use crate::plan::digest::sha256;
+use crate::plan::lines;
+
+/// The page that is agreed to.
+pub fn render(plan: &UpgradePlan) -> String {
+    let mut page = String::new();
+    let mut put = |line: &str| writeln!(page, "{}", line.trim_end()).expect("a String takes all");
+    let (old, release) = (&plan.inventory, &plan.release);
+    put(&format!(
+        "Upgrade {} {} to {} ({})",
+        old.product, old.version, release.version, release.build
+    ));
+    put(&format!("  Xen {}, Linux {}", release.xen_version, release.kernel_version));
+    put(&format!("  on {}", lines::disk(&plan.facts.disk)));
+    put(&format!(
+        "  The new system goes into slot {}; slot {} keeps running and becomes the previous system.",
+        plan.into, plan.from
+    ));
+    if let Some(reason) = &plan.facts.boot.reason {
+        put(&format!("  The last trial failed: {reason}"));
+    }
+    put("");
+    section(&mut put, "Will be destroyed:", &plan.destroys, "Nothing: the other slot is empty.");
+    section(&mut put, "Is kept:", &plan.keeps, "Nothing.");
+    let keep: Vec<String> = plan.keep.iter().map(ToString::to_string).collect();
+    section(&mut put, "Is carried over beside the usual:", &keep, "Nothing.");
+    let left = &plan.left_behind;
+    section(&mut put, "Was changed on this host and is NOT carried over:", left, "Nothing.");
+    put("Steps:");
+    for (number, step) in (1..).zip(&plan.steps) {
+        put(&format!("  {number:>2}. {}", step.title()));
+    }
+    put("");
+    put("Nothing that boots now changes before the last step. The new system has three tries.");
+    put(&format!("Digest: {}", plan.digest));
+    page
+}
+
+fn section(put: &mut impl FnMut(&str), title: &str, list: &[String], empty: &str) {
+    put(title);
+    if list.is_empty() {
+        put(&format!("  {empty}"));
+    }
+    for line in list {
+        put(&format!("  {line}"));
+    }
+    put("");
+}
+
+/// The plan as `--json` shows it.
+pub fn to_json(plan: &UpgradePlan) -> Value {
+    let disk = &plan.facts.disk;
+    json!({
+        "digest": plan.digest,
+        "layout": plan.facts.table.layout,
+        "firmware": plan.inventory.firmware,
+        "disks": [{
+            "path": disk.path,
+            "serial": disk.serial,
+            "wwn": disk.wwn,
+            "size": disk.size,
+            "block_size": disk.block_size,
+        }],
+        "from": {"slot": plan.from, "version": plan.inventory.version},
+        "into": {"slot": plan.into, "version": plan.release.version},
+        "destroys": plan.destroys,
+        "keeps": plan.keeps,
+        "left_behind": plan.left_behind,
+        "steps": steps(plan),
+        "release": plan.release,
+    })
+}
+
+fn steps(plan: &UpgradePlan) -> Vec<String> {
+    plan.steps.iter().map(|step| step.title()).collect()
+}
+
+/// SHA-256 over what a person agreed to, in lower-case hexadecimal.
+pub(super) fn digest(plan: &UpgradePlan) -> String {
+    let disk = &plan.facts.disk;
+    let named = disk.serial.is_some() || disk.wwn.is_some();
+    let keep: Vec<&str> = plan.keep.iter().map(crate::target::RelPath::as_str).collect();
+    let canonical = json!({
+        "disk": {
+            "serial": disk.serial,
+            "wwn": disk.wwn,
+            "path": (!named).then_some(&disk.path),
+            "size": disk.size,
+            "block_size": disk.block_size,
+            "guid": plan.inventory.disk_guid,
+        },
+        "from": plan.from,
+        "version": plan.inventory.version,
+        "build": plan.inventory.build,
+        "boot": plan.facts.boot.state,
+        "into": plan.into,
+        "writes": plan.write_set(),
+        "destroys": plan.destroys,
+        "keep": keep,
+        "left_behind": plan.left_behind,
+        "steps": steps(plan),
+        "release": plan.release,
+    });
+    sha256(&canonical.to_string())
+}

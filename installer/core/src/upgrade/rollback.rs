@@ -1,0 +1,89 @@
+//! Back to the system in the other slot: whether it may, and what the boot state then is.
+//!
+//! The roles of the slots are swapped; nothing else is written, so the same command goes forward
+//! again. A system that has never proven itself is on trial again when it is chosen.
+
+use super::{SlotFacts, UpgradeFacts, refuse};
+use crate::bootstate::{BootState, Other, Slot, Trial};
+use crate::outcome::Exit;
+use crate::request::Refusal;
+
+/// What a rollback writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollbackPlan {
+    /// The slot that is left.
+    pub from: Slot,
+    /// The slot that boots from now on.
+    pub to: Slot,
+    pub state: BootState,
+}
+
+fn no(message: impl Into<String>) -> Refusal {
+    Refusal::new(Exit::NotUpgradeable, message)
+}
+
+/// Decides, or refuses.
+///
+/// While a trial is pending this gives the trial up, whether it still runs or has failed: the
+/// system behind it becomes the chosen one.
+pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
+    refuse::table(facts)?;
+    let state = facts.boot.state;
+    let from = state.slot;
+    let to = match state.other {
+        Other::A if from != Slot::A => Slot::A,
+        Other::B if from != Slot::B => Slot::B,
+        Other::A | Other::B | Other::None => {
+            return Err(no(format!("slot {from} has no previous system to go back to"))
+                .hint("an upgrade leaves one; an upgrade that was cut off has given it up"));
+        }
+        Other::Old => {
+            return Err(no("going back to a system that was taken over is not available yet"));
+        }
+    };
+    for slot in [from, to] {
+        if let Some(guest) = facts.slot(slot).saved_guests.first() {
+            return Err(no(format!("slot {slot} holds a saved guest: {guest}")).hint(
+                "it would meet its own past: `xl restore` it and shut it down, or delete the image",
+            ));
+        }
+    }
+    let target = facts.slot(to);
+    let why = would_not_boot(facts, to, &target);
+    if !why.is_empty() {
+        return Err(no(format!("slot {to} would not boot: {}", why.join("; "))));
+    }
+    let trial = if target.blessed { Trial::Over } else { Trial::Pending };
+    let generation = state.generation.saturating_add(1);
+    let state = BootState { slot: to, other: from.into(), trial, generation };
+    Ok(RollbackPlan { from, to, state })
+}
+
+/// Everything that speaks against a slot.
+fn would_not_boot(facts: &UpgradeFacts, slot: Slot, target: &SlotFacts) -> Vec<String> {
+    let mut why: Vec<String> = target.problem.iter().cloned().collect();
+    match &target.inventory {
+        Some(inventory) if inventory.slot != slot => {
+            why.push(format!("its inventory says that it is slot {}", inventory.slot));
+        }
+        Some(inventory) => {
+            let product = facts.slot(slot.opposite()).inventory.map(|other| other.product);
+            if product.is_some_and(|product| product != inventory.product) {
+                why.push(format!("it holds another product, {}", inventory.product));
+            }
+            let differs = |c: &super::Complete| c.build != inventory.build;
+            if target.complete.as_ref().is_some_and(differs) {
+                why.push("its marker is of another build than its inventory".to_owned());
+            }
+        }
+        None if target.problem.is_none() => why.push("it holds no system".to_owned()),
+        None => {}
+    }
+    // What has booted well was complete, also where an older installer left no marker.
+    if target.complete.is_none() && !target.blessed {
+        why.push("its installation was not finished".to_owned());
+    }
+    why.extend(target.missing.iter().map(|path| format!("{path} is missing")));
+    why.extend(target.fs_errors.iter().map(|e| format!("its file system has errors: {e}")));
+    why
+}

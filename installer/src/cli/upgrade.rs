@@ -1,0 +1,294 @@
+//! `upgrade` and `rollback`: which host is meant, the plan, and what became of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+
+use clap::Args;
+use installer_core::answers::{Answers, UpgradeLayout};
+use installer_core::bootstate::{Slot, Trial};
+use installer_core::event::Event;
+use installer_core::facts::DiskFacts;
+use installer_core::outcome::{DiskState, Exit};
+use installer_core::request::Refusal;
+use installer_core::target::{Inventory, RelPath};
+use installer_core::upgrade::{self, UpgradeFacts, UpgradePlan, Wish, role};
+use serde_json::json;
+
+use super::console::{self, Style};
+use super::image_arg::ImageArg;
+use super::inputs::{bad, read_answers};
+use super::show::to_json;
+use super::{Ended, Outcome, print};
+use crate::bless::disk_of_root;
+use crate::call::Processes;
+use crate::cancel::Cancel;
+use crate::ports::HostError;
+use crate::probe::{self, Machine};
+use crate::release_dir::Release;
+use crate::upgrade::read::{self, Live, root_of};
+use crate::upgrade::root::RootError;
+use crate::upgrade::{self as engine, Failure, ImageSite, RunningSite, Site, collect};
+
+const INVENTORY: &str = "/etc/xenhost/inventory.json";
+
+#[derive(Debug, Args)]
+pub(super) struct UpgradeArgs {
+    /// The release: a folder with release.json.
+    #[arg(long, value_name = "DIR")]
+    release: PathBuf,
+    /// An answer file with `mode: upgrade`.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// An image file that carries the host; default: the running dom0.
+    #[arg(long, value_name = "NAME=IMAGE[:4096]")]
+    disk: Vec<ImageArg>,
+    /// Carry this path over too, such as etc/nagios; may be repeated.
+    #[arg(long, value_name = "PATH", value_parser = rel_path)]
+    keep: Vec<RelPath>,
+    /// Perform the plan if it has this digest.
+    #[arg(long, value_name = "DIGEST")]
+    confirm: Option<String>,
+    /// The plan, or events, as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// An image file that carries the host; default: the running dom0.
+    #[arg(long, value_name = "NAME=IMAGE[:4096]")]
+    disk: Vec<ImageArg>,
+    /// Only say whether the other slot would boot, and what it does not know. Writes nothing.
+    #[arg(long)]
+    check: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+fn rel_path(text: &str) -> Result<RelPath, String> {
+    RelPath::new(text.strip_prefix('/').unwrap_or(text)).map_err(|e| e.to_string())
+}
+
+pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
+    let pinned = args.answers.as_deref().map(answers).transpose()?.flatten();
+    let release = Release::open(&args.release).map_err(|e| {
+        Ended::early(e.exit(), &format!("release: {e}"))
+            .hint("--release takes the folder of a release")
+    })?;
+    let facts = facts(&args.disk)?;
+    let plan = plan(&facts, &release, &args.keep)?;
+    if !args.json {
+        print(&upgrade::render(&plan));
+    } else if args.confirm.is_none() {
+        print(&to_json(&upgrade::to_json(&plan))?);
+    }
+    for wanted in [&pinned, &args.confirm].into_iter().flatten() {
+        if *wanted != plan.digest {
+            let what = format!("the plan has the digest {}, {wanted} was confirmed", plan.digest);
+            return Err(Ended::early(Exit::RefusedToDestroy, &what).hint(
+                "host, release or boot state are not what they were; look at the plan again",
+            ));
+        }
+    }
+    if args.confirm.is_none() && pinned.is_none() {
+        return Err(Ended::early(Exit::RefusedToDestroy, "the plan was not confirmed")
+            .hint(format!("perform it with --confirm {}", plan.digest)));
+    }
+    let style = if args.json { Style::Json } else { Style::Lines };
+    if facts.running.is_none() {
+        let mut site = ImageSite::open(&plan).map_err(|e| opening(&e))?;
+        perform(&plan, &release, &mut site, style)
+    } else {
+        let mut site = RunningSite::open(&facts, plan.role()).map_err(|e| opening(&e))?;
+        perform(&plan, &release, &mut site, style)
+    }
+}
+
+fn opening(error: &HostError) -> Ended {
+    Ended::early(error.exit(), &format!("opening the disk: {error}"))
+}
+
+/// The digest that the answers pin. What they ask for and is not there is refused by name.
+fn answers(path: &Path) -> Result<Option<String>, Ended> {
+    let (answers, _) = read_answers(path)?.map_err(|problems| bad(&problems))?;
+    let name = path.display();
+    let Answers::Upgrade(answers) = answers else {
+        let what = format!("{name}: mode {} is not upgrade", answers.mode());
+        return Err(Ended::early(Exit::BadAnswers, &what));
+    };
+    if answers.layout == UpgradeLayout::Modern {
+        let what = format!("{name}: an upgrade that changes the layout is not available yet");
+        return Err(Ended::early(Exit::Unsuitable, &what));
+    }
+    Ok(answers.safety.plan.clone())
+}
+
+/// The host: one of the images, or the running dom0.
+fn facts(images: &[ImageArg]) -> Result<UpgradeFacts, Ended> {
+    if images.is_empty() {
+        return running();
+    }
+    let mut found = Vec::new();
+    for image in images {
+        let disk = probe::probe_image(&image.name, &image.path, image.block_size, &mut Processes)
+            .map_err(|e| {
+            Ended::early(Exit::DiskNotFound, &format!("disk {}: {e}", image.name))
+        })?;
+        found.extend(read::read(&disk, None, &mut Processes)?);
+    }
+    let names: Vec<String> = found.iter().map(|facts| facts.disk.path.clone()).collect();
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => {
+            Err(Ended::early(Exit::DiskNotFound, "no disk carries a host that can be upgraded"))
+        }
+        (Some(_), Some(_)) => {
+            let what = format!("{} disks carry a host: {}", names.len(), names.join(", "));
+            Err(Ended::early(Exit::DiskNotFound, &what).hint("name the one that is meant"))
+        }
+    }
+}
+
+fn running() -> Result<UpgradeFacts, Ended> {
+    let text = std::fs::read_to_string(INVENTORY).map_err(|e| {
+        Ended::early(Exit::DiskNotFound, &format!("{INVENTORY}: {e}")).hint(
+            "without --disk this command is for the running dom0; from the medium it is not \
+             available yet",
+        )
+    })?;
+    let inventory = Inventory::parse(&text)
+        .map_err(|e| Ended::early(Exit::NotUpgradeable, &format!("{INVENTORY}: {e}")))?;
+    let disk = disk()?;
+    let live = Live { root: Path::new("/"), slot: inventory.slot };
+    read::read(&disk, Some(live), &mut Processes)?.ok_or_else(|| {
+        let what = format!("{INVENTORY} is not of disk {}, on which root lies", disk.path);
+        Ended::early(Exit::NotUpgradeable, &what)
+    })
+}
+
+/// The disk behind `/`.
+fn disk() -> Result<DiskFacts, Ended> {
+    let wrong = |e: &dyn std::fmt::Display| Ended::early(Exit::DiskNotFound, &e.to_string());
+    let folder = disk_of_root(&Machine::running()).map_err(|e| wrong(&e))?;
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let path = format!("/dev/{}", name.replace('!', "/"));
+    let facts = probe::probe(&mut Processes).map_err(|e| wrong(&e))?;
+    let found = facts.disks.into_iter().find(|disk| disk.path == path);
+    found.ok_or_else(|| wrong(&format!("{path}, on which root lies, is no disk")))
+}
+
+fn live(facts: &UpgradeFacts) -> Option<Live<'static>> {
+    facts.running.map(|slot| Live { root: Path::new("/"), slot })
+}
+
+fn unreadable(error: &RootError) -> Ended {
+    Ended::early(error.exit(), &error.to_string())
+}
+
+fn plan(facts: &UpgradeFacts, release: &Release, keep: &[RelPath]) -> Result<UpgradePlan, Refusal> {
+    let manifest = release.manifest();
+    // Refusals first: an old root that cannot be read has its own.
+    let from = upgrade::plan(facts, manifest, &Wish::default())?.from;
+    let extent = facts.table.partition(role(from)).map(|planned| planned.extent);
+    let extent = extent.unwrap_or(facts.table.head.rescue);
+    let left_behind = root_of(&facts.disk, extent, live(facts))
+        .and_then(|root| collect::left_behind(root.as_ref(), keep))
+        .map_err(|e| Refusal::new(e.exit(), e.to_string()))?;
+    upgrade::plan(facts, manifest, &Wish { keep: keep.to_vec(), left_behind })
+}
+
+fn perform(plan: &UpgradePlan, release: &Release, site: &mut dyn Site, style: Style) -> Outcome {
+    let cancel = Cancel::default();
+    cancel
+        .on_signals()
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("catching signals: {e}")))?;
+    let (send, receive) = mpsc::channel::<Event>();
+    thread::scope(|scope| {
+        scope.spawn(move || console::show(&receive, style));
+        // The console ends when the sender is dropped with this closure.
+        let send = send;
+        engine::run(plan, release, site, &cancel, &mut |event| drop(send.send(event)))
+    })
+    .map_err(|failure| ended(&failure))
+}
+
+fn ended(failure: &Failure) -> Ended {
+    let hint = (failure.state == DiskState::OldSystemBoots)
+        .then(|| "the running system is as it was; run the upgrade again".to_owned());
+    Ended { exit: failure.exit, message: failure.to_string(), hint, state: failure.state }
+}
+
+pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
+    let facts = facts(&args.disk)?;
+    let plan = upgrade::rollback::plan(&facts);
+    let unknown = unknown(&facts).map_err(|e| unreadable(&e))?;
+    if args.check {
+        return check(&plan, &unknown, args.json);
+    }
+    let plan = plan?;
+    for line in &unknown {
+        print(&format!("slot {} does not know: {line}\n", plan.to));
+    }
+    let site: &mut dyn Site = if facts.running.is_none() {
+        &mut ImageSite::for_state(&facts).map_err(|e| opening(&e))?
+    } else {
+        &mut RunningSite::open(&facts, role(plan.to)).map_err(|e| opening(&e))?
+    };
+    engine::rollback::perform(&plan, site).map_err(|error| Ended {
+        exit: error.exit(),
+        message: format!("rollback: {error}"),
+        hint: None,
+        state: DiskState::OldSystemBoots,
+    })?;
+    let trial = match plan.state.trial {
+        Trial::Over => "",
+        Trial::Pending => ", on trial, since it was never blessed",
+    };
+    print(&format!("slot {} boots from now on{trial}; slot {} stays\n", plan.to, plan.from));
+    Ok(())
+}
+
+fn check(
+    plan: &Result<upgrade::rollback::RollbackPlan, Refusal>,
+    unknown: &[String],
+    json: bool,
+) -> Outcome {
+    let why = plan.as_ref().err();
+    if json {
+        let told = json!({
+            "possible": why.is_none(),
+            "reason": why.map(|refusal| &refusal.message),
+            "to": plan.as_ref().ok().map(|plan| plan.to),
+            "unknown": unknown,
+        });
+        print(&to_json(&told)?);
+    } else {
+        if let Ok(plan) = plan {
+            print(&format!("slot {} would boot\n", plan.to));
+        }
+        for line in unknown {
+            print(&format!("the other slot does not know: {line}\n"));
+        }
+    }
+    match why {
+        Some(_) if json => Err(Ended::early(Exit::NotUpgradeable, "")),
+        Some(refusal) => Err(refusal.clone().into()),
+        None => Err(Ended::early(Exit::Done, "")),
+    }
+}
+
+/// What the chosen or running system has and the other one does not know.
+fn unknown(facts: &UpgradeFacts) -> Result<Vec<String>, RootError> {
+    let here = facts.running.unwrap_or(facts.boot.state.slot);
+    let root = |slot: Slot| {
+        let extent = facts.table.partition(role(slot)).map(|planned| planned.extent);
+        let extent = extent.unwrap_or(facts.table.head.rescue);
+        root_of(&facts.disk, extent, live(facts).filter(|live| live.slot == slot))
+    };
+    if facts.slot(here.opposite()).inventory.is_none() {
+        return Ok(Vec::new());
+    }
+    engine::rollback::unknown_there(root(here)?.as_ref(), root(here.opposite())?.as_ref())
+}

@@ -1,0 +1,317 @@
+//! Facts of an installed host, read from its disk. Nothing is mounted, nothing is written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use installer_core::bootstate::Slot;
+use installer_core::facts::DiskFacts;
+use installer_core::outcome::Exit;
+use installer_core::request::Refusal;
+use installer_core::target::Inventory;
+use installer_core::upgrade::{BootRecord, MARKER, SlotFacts, UpgradeFacts, role};
+use partitioner::block::open;
+use partitioner::block::window::Window;
+use partitioner::head::HeadMap;
+use partitioner::ids::Guid;
+use partitioner::inspect::{Found, GptState, Inspection, Table, inspect};
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::{Geometry, Planned, TablePlan};
+use partitioner::units::{Extent, Lba};
+
+use super::root::{Kind, LiveRoot, Root, SlotRoot, file, text};
+use crate::bless::BootFiles;
+use crate::call::{Call, Run};
+
+const INVENTORY: &str = "etc/xenhost/inventory.json";
+const BLESSED: &str = "var/lib/xenhost/blessed.json";
+const SLOT_CFG: &str = "boot/xenhost/slot.cfg";
+/// Where xendomains and people save guests.
+const SAVED: &str = "var/lib/xen/save";
+const XENDOMAINS: &str = "etc/default/xendomains";
+const SMALL: u64 = 1 << 20;
+
+/// Where the running dom0 is, when it is the host that is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'r> {
+    pub root: &'r Path,
+    pub slot: Slot,
+}
+
+fn no(disk: &DiskFacts, what: impl std::fmt::Display) -> Refusal {
+    Refusal::new(Exit::NotUpgradeable, format!("{}: {what}", disk.path))
+}
+
+/// Reads everything. `Ok(None)` for a disk that carries no installation of ours.
+pub fn read(
+    disk: &DiskFacts,
+    live: Option<Live<'_>>,
+    run: &mut dyn Run,
+) -> Result<Option<UpgradeFacts>, Refusal> {
+    let io = |e: &dyn std::fmt::Display| {
+        Refusal::new(Exit::IoBeforeCommit, format!("{}: {e}", disk.path))
+    };
+    let path = Path::new(&disk.path);
+    let mut opened = open::open_read_only(path, Some(disk.block_size)).map_err(|e| io(&e))?;
+    let inspection = inspect(opened.disk()).map_err(|e| io(&e))?;
+    let Some(inventory) = inventory(disk, &inspection, live) else { return Ok(None) };
+    let Table::Gpt { state, .. } = inspection.table else {
+        return Err(no(disk, "upgrade of hosts with an MBR is not available yet"));
+    };
+    let table = table(disk, &inspection, &inventory)?;
+    let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
+    if problems.is_empty() && state != GptState::Whole {
+        problems.push(format!("partition table: {state}"));
+    }
+    let boot = table.partition(Role::Boot).ok_or_else(|| no(disk, "it has no boot partition"))?;
+    let boot = boot_record(Window::new(opened.disk(), boot.extent).map_err(|e| io(&e))?)
+        .map(|record| at(record, boot.extent.first()))
+        .map_err(|e| no(disk, e))?;
+    let mut slots = BTreeMap::new();
+    for slot in [Slot::A, Slot::B] {
+        if let Some(planned) = table.partition(role(slot)) {
+            let live = live.filter(|live| live.slot == slot);
+            slots.insert(slot, slot_facts(disk, planned.extent, live, run));
+        }
+    }
+    let running = live.map(|live| live.slot);
+    let disk = disk.clone();
+    Ok(Some(UpgradeFacts { disk, table_problems: problems, table, boot, slots, running }))
+}
+
+/// The root of a slot: the running one through its kernel, the other from its blocks.
+pub fn root_of(
+    disk: &DiskFacts,
+    extent: Extent,
+    live: Option<Live<'_>>,
+) -> Result<Box<dyn Root>, super::root::RootError> {
+    Ok(match live {
+        Some(live) => Box::new(LiveRoot::new(live.root)),
+        None => Box::new(SlotRoot::open(Path::new(&disk.path), disk.block_size, extent)?),
+    })
+}
+
+/// The first inventory that names this disk and the partition it lies in.
+fn inventory(
+    disk: &DiskFacts,
+    inspection: &Inspection,
+    live: Option<Live<'_>>,
+) -> Option<Inventory> {
+    let Table::Gpt { disk_guid, .. } = inspection.table else { return None };
+    let ours = |inventory: &Inventory| inventory.disk_guid == disk_guid;
+    if let Some(live) = live {
+        let root = LiveRoot::new(live.root);
+        return parse(&root).ok().flatten().filter(ours);
+    }
+    let is_ext = |found: &&Found| found.content.as_deref().is_some_and(|c| c.starts_with("ext"));
+    inspection.partitions.iter().filter(is_ext).find_map(|found| {
+        let root = root_of(disk, found.extent, None).ok()?;
+        let inventory = parse(root.as_ref()).ok().flatten().filter(ours)?;
+        let key = match inventory.slot {
+            Slot::A => "root_a",
+            Slot::B => "root_b",
+        };
+        (inventory.partuuid.get(key).copied() == found.guid).then_some(inventory)
+    })
+}
+
+fn parse(root: &dyn Root) -> Result<Option<Inventory>, String> {
+    let text = text(root, INVENTORY, SMALL).map_err(|e| e.to_string())?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Inventory::parse(&text).map(Some).map_err(|e| format!("/{INVENTORY}: {e}"))
+}
+
+/// The table as it lies on the disk; the roles are those of the inventory.
+fn table(
+    disk: &DiskFacts,
+    inspection: &Inspection,
+    inventory: &Inventory,
+) -> Result<TablePlan, Refusal> {
+    let roles = [
+        ("root_a", Role::Root),
+        ("root_b", Role::Backup),
+        ("sr", Role::Sr),
+        ("boot", Role::Boot),
+        ("logs", Role::Logs),
+        ("swap", Role::Swap),
+    ];
+    let mut partitions = Vec::new();
+    for (key, role) in roles {
+        let Some(guid) = inventory.partuuid.get(key) else { continue };
+        let named: Vec<&Found> =
+            inspection.partitions.iter().filter(|found| found.guid == Some(*guid)).collect();
+        let [found] = named[..] else {
+            let have = named.len();
+            return Err(no(disk, format!("{have} partitions are {key} ({guid}), one is needed")));
+        };
+        partitions.push(planned(found, role, *guid));
+    }
+    partitions.sort_by_key(|planned| planned.extent.first());
+    let head = HeadMap::of(disk.block_size)
+        .ok_or_else(|| no(disk, format!("blocks of {} bytes", disk.block_size.bytes())))?;
+    Ok(TablePlan {
+        layout: inventory.layout,
+        scheme: Scheme::Gpt,
+        geometry: Geometry::of_size(disk.size, disk.block_size),
+        disk_guid: inventory.disk_guid,
+        mbr_signature: 0,
+        head,
+        partitions,
+    })
+}
+
+fn planned(found: &Found, role: Role, guid: Guid) -> Planned {
+    Planned {
+        number: found.number,
+        role,
+        name: found.name.clone().unwrap_or_default(),
+        type_guid: Guid::NIL,
+        mbr_type: 0,
+        guid,
+        extent: found.extent,
+        attributes: found.attributes,
+        kept: true,
+    }
+}
+
+/// The boot state; extents count from the start of the boot partition.
+fn boot_record(volume: Window<'_>) -> Result<BootRecord, crate::bless::StateFileError> {
+    let mut files = BootFiles::open(Box::new(volume))?;
+    Ok(BootRecord {
+        state: files.state()?,
+        copies_agree: files.copies_agree()?,
+        tries: files.tries()?,
+        reason: files.reason()?,
+        extents: files.extents()?,
+    })
+}
+
+fn at(record: BootRecord, first: Lba) -> BootRecord {
+    let place = |extent: &Extent| {
+        let start = first.checked_add(extent.first().get())?;
+        Extent::with_len(start, extent.blocks())
+    };
+    let extents = record.extents.iter().filter_map(place).collect();
+    BootRecord { extents, ..record }
+}
+
+fn slot_facts(
+    disk: &DiskFacts,
+    extent: Extent,
+    live: Option<Live<'_>>,
+    run: &mut dyn Run,
+) -> SlotFacts {
+    let root = match root_of(disk, extent, live) {
+        Ok(root) => root,
+        // A slot that nothing was written to is empty, and no problem.
+        Err(super::root::RootError::Unreadable {
+            source: partitioner::inspect::ext4::Unreadable::NoSuperblock,
+            ..
+        }) => return SlotFacts::default(),
+        Err(error) => return SlotFacts { problem: Some(error.to_string()), ..Default::default() },
+    };
+    let mut facts = look(root.as_ref());
+    facts.fs_errors = match live {
+        Some(_) => recorded_errors(disk, extent),
+        None => check(disk, extent, run),
+    };
+    facts
+}
+
+fn look(root: &dyn Root) -> SlotFacts {
+    let mut facts = SlotFacts::default();
+    match parse(root) {
+        Ok(inventory) => facts.inventory = inventory,
+        Err(problem) => facts.problem = Some(problem),
+    }
+    let marker = file(root, MARKER, SMALL).ok().flatten();
+    facts.complete = marker.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    facts.blessed = file(root, BLESSED, SMALL).ok().flatten().is_some_and(|b| !b.is_empty());
+    match saved_guests(root) {
+        Ok(saved) => facts.saved_guests = saved,
+        Err(error) => facts.problem = facts.problem.or(Some(error.to_string())),
+    }
+    facts.missing = missing(root);
+    facts
+}
+
+/// Images in the folder of saved guests, and in the one that xendomains is told to use.
+fn saved_guests(root: &dyn Root) -> Result<Vec<String>, super::root::RootError> {
+    let settings = text(root, XENDOMAINS, SMALL)?;
+    let told = settings.lines().filter_map(|line| line.trim().strip_prefix("XENDOMAINS_SAVE="));
+    let told = told.map(|value| value.trim_matches(['"', '\'', '/', ' ']).to_owned());
+    let mut saved = Vec::new();
+    let mut folders: Vec<String> = vec![SAVED.to_owned()];
+    folders.extend(told.filter(|folder| !folder.is_empty() && folder != SAVED));
+    for folder in folders {
+        if root.stat(&folder)?.is_some_and(|stat| stat.kind == Kind::Folder) {
+            saved.extend(root.list(&folder)?.iter().map(|name| format!("/{folder}/{name}")));
+        }
+    }
+    Ok(saved)
+}
+
+/// What the boot menu names and is not there. Empty where one entry is whole.
+fn missing(root: &dyn Root) -> Vec<String> {
+    let Ok(menu) = text(root, SLOT_CFG, SMALL) else { return vec![format!("/{SLOT_CFG}")] };
+    let entries = menu.lines().filter_map(|line| {
+        let files = line.trim().strip_prefix("for file in ")?.strip_suffix("; do")?;
+        Some(files.split_whitespace().map(str::to_owned).collect::<Vec<String>>())
+    });
+    let is_missing = |path: &&String| {
+        let path = path.trim_start_matches('/');
+        !matches!(root.stat(path), Ok(Some(stat)) if stat.kind == Kind::File && 0 < stat.len)
+    };
+    let mut all = vec![format!("/{SLOT_CFG}, or a Xen and a kernel in it,")];
+    for (number, files) in entries.enumerate() {
+        let lacks: Vec<String> = files.iter().filter(is_missing).cloned().collect();
+        if lacks.is_empty() {
+            return Vec::new();
+        }
+        if number == 0 {
+            all = lacks;
+        }
+    }
+    all
+}
+
+/// How `e2fsck` ends where it found errors and left them (e2fsck(8)).
+const ERRORS_LEFT: i32 = 4;
+
+/// What `e2fsck` finds, which changes nothing.
+fn check(disk: &DiskFacts, extent: Extent, run: &mut dyn Run) -> Option<String> {
+    if disk.path.contains('?') {
+        return Some(format!("{} cannot be checked: its name holds a `?`", disk.path));
+    }
+    let offset = extent.first().byte_offset(disk.block_size)?;
+    // e2fsprogs take what follows a question mark for options.
+    let call = Call::new("e2fsck").arg("-fn").arg(format!("{}?offset={offset}", disk.path));
+    match run.run(&call.accept(ERRORS_LEFT)) {
+        Ok(output) if output.status != ERRORS_LEFT => None,
+        Ok(output) => {
+            let text = output.stdout_text();
+            let said = text.lines().filter(|line| !line.starts_with("Pass "));
+            let said: Vec<&str> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
+            let most = said.len().min(3);
+            Some(said.get(..most).unwrap_or_default().join("; "))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Offsets in an ext4 superblock (ext4.h): state, of which bit 1 says that errors were found.
+const SUPERBLOCK: u64 = 1024;
+const STATE: usize = 0x3A;
+const ERRORS_FOUND: u8 = 2;
+
+/// A mounted file system cannot be checked; what its kernel found is recorded in it.
+fn recorded_errors(disk: &DiskFacts, extent: Extent) -> Option<String> {
+    let mut opened = open::open_read_only(Path::new(&disk.path), Some(disk.block_size)).ok()?;
+    let mut bytes = vec![0; 4096];
+    let mut window = Window::new(opened.disk(), extent).ok()?;
+    partitioner::block::BlockIo::read(&mut window, Lba::new(0), &mut bytes).ok()?;
+    let at = usize::try_from(SUPERBLOCK).ok()?.checked_add(STATE)?;
+    let found = bytes.get(at).is_some_and(|state| state & ERRORS_FOUND != 0);
+    found.then(|| "its kernel recorded errors".to_owned())
+}
