@@ -89,7 +89,9 @@ impl StepError {
             | Self::ReadBack { .. } => Exit::IoBeforeCommit,
             Self::Write(WriteError::Head(_)) => Exit::SourceFailed,
             Self::Write(WriteError::Commit(error)) => commit_exit(error),
-            Self::Write(WriteError::OtherTable { .. }) => Exit::DiskNotFound,
+            Self::Write(WriteError::OtherTable { .. }) | Self::StateChanged { .. } => {
+                Exit::DiskNotFound
+            }
             Self::Write(
                 WriteError::Gpt(_) | WriteError::NotOneBlock { .. } | WriteError::Rescue(_),
             )
@@ -99,7 +101,6 @@ impl StepError {
             Self::Slot(error) => error.exit(),
             Self::Fresh(error) => error.exit(),
             Self::Fat(error) => error.exit(),
-            Self::StateChanged { .. } => Exit::DiskNotFound,
             Self::Root(error) => error.exit(),
             Self::Own(_) => Exit::NotUpgradeable,
             Self::Cancelled => Exit::Cancelled,

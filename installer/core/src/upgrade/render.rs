@@ -13,14 +13,12 @@ pub fn render(plan: &UpgradePlan) -> String {
     let mut page = String::new();
     let mut put = |line: &str| writeln!(page, "{}", line.trim_end()).expect("a String takes all");
     let (old, release) = (&plan.inventory, &plan.release);
-    put(&format!(
-        "Upgrade {} {} to {} ({})",
-        old.product, old.version, release.version, release.build
-    ));
+    let versions = format!("{} to {} ({})", old.version, release.version, release.build);
+    put(&format!("Upgrade {} {versions}", old.product));
     put(&format!("  Xen {}, Linux {}", release.xen_version, release.kernel_version));
     put(&format!("  on {}", lines::disk(&plan.facts.disk)));
     put(&format!(
-        "  The new system goes into slot {}; slot {} keeps running and becomes the previous system.",
+        "  The new system goes into slot {}; slot {} stays, and becomes the previous system.",
         plan.into, plan.from
     ));
     if let Some(reason) = &plan.facts.boot.reason {
