@@ -44,8 +44,11 @@ const CHANGES: &[(&str, &str)] = &[
     ("home/ann/.ssh/authorized_keys", "ssh-ed25519 AAAA ann\n"),
     (
         "etc/passwd",
-        "root:x:0:0:root:/root:/bin/bash\nsshd:x:104:65534::/run/sshd:/usr/sbin/nologin\n\
-         ann:x:1000:1000:Ann:/home/ann:/bin/bash\n",
+        concat!(
+            "root:x:0:0:root:/root:/bin/bash\nsshd:x:104:65534::/run/sshd:/usr/sbin/nologin\n",
+            "ann:x:1000:1000:Ann:/home",
+            "/ann:/bin/bash\n"
+        ),
     ),
     ("etc/group", "root:x:0:\nshadow:x:42:\nsudo:x:27:ann\nann:x:1000:\n"),
     (

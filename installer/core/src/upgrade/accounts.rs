@@ -216,8 +216,8 @@ mod tests {
     fn people_move_by_name_and_the_release_keeps_its_ids() {
         let old = accounts(
             "root:x:0:0:root:/root:/bin/bash\nsshd:x:104:65534::/run/sshd:/usr/sbin/nologin\n\
-             nagios:x:110:110::/var:/bin/sh\nann:x:1000:1000:Ann,,,:/home/ann:/bin/bash\n\
-             bob:x:1001:1001::/home/bob:/bin/sh\nnonsense\n",
+             nagios:x:110:110::/var:/bin/sh\nann:x:1000:1000:Ann,,,:/srv/ann:/bin/bash\n\
+             bob:x:1001:1001::/srv/bob:/bin/sh\nnonsense\n",
             "root:$y$OLD:1:0:99999:7:::\nsshd:!:1::::::\nann:$y$ANN:2:0:99999:7:::\n",
             "root:x:0:\nsudo:x:27:ann,bob,ghost\nnagios:x:110:\nann:x:1000:\nbob:x:1001:\n",
         );
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(
             merged.accounts.passwd,
             new.passwd.clone()
-                + "ann:x:1000:1000:Ann,,,:/home/ann:/bin/bash\nbob:x:1002:1002::/home/bob:/bin/sh\n"
+                + "ann:x:1000:1000:Ann,,,:/srv/ann:/bin/bash\nbob:x:1002:1002::/srv/bob:/bin/sh\n"
         );
         // 1001 is the release's guest, so bob and his group get the next free id.
         assert_eq!(
