@@ -1,5 +1,6 @@
 //! What the answers ask for is on the installed disk, and secrets are nowhere else.
 #![allow(
+    clippy::arithmetic_side_effects,
     clippy::unwrap_used,
     dead_code,
     reason = "a test; its helpers are shared with the unit tests"

@@ -66,13 +66,12 @@ fn same_scheme(
 ) -> Result<(), PreserveError> {
     let number = chosen.number;
     let from = match found.map(|found| &found.table) {
-        Some(Table::Gpt { state: GptState::Whole, .. }) => Scheme::Gpt,
+        // A plan that was cut off: of its table, or of the one before, a whole copy is left.
+        Some(Table::Gpt { state: GptState::Whole, .. } | Table::Unfinished) => Scheme::Gpt,
         Some(Table::Gpt { state, .. }) => {
             return Err(PreserveError::Damaged { number, state: *state });
         }
         Some(Table::Mbr { .. }) => Scheme::Mbr,
-        // A plan that was cut off: of its table, or of the one before, a whole copy is left.
-        Some(Table::Unfinished) => Scheme::Gpt,
         Some(Table::None | Table::GptDamaged { .. }) | None => {
             return Err(PreserveError::None);
         }

@@ -4,6 +4,8 @@
 //! sgdisk takes the block size of an image to be 512 bytes, so that tables with larger blocks are
 //! read by the others only.
 
+use std::fmt::Write as _;
+
 use partitioner::apply::apply;
 use partitioner::layout::{Compat, Scheme};
 use partitioner::table::{LayoutChoice, Planned};
@@ -118,7 +120,8 @@ fn an_mbr_is_byte_for_byte_what_sfdisk_writes() {
         let (first, blocks) = (planned.extent.first().get(), planned.extent.blocks());
         let active = if planned.attributes == 0x80 { ", bootable" } else { "" };
         let kind = Table::kind(planned);
-        script += &format!("{} : start={first}, size={blocks}, {kind}{active}\n", planned.number);
+        let number = planned.number;
+        writeln!(script, "{number} : start={first}, size={blocks}, {kind}{active}").unwrap();
     }
     let file = path.with_extension("sfdisk");
     std::fs::write(&file, script).unwrap();

@@ -93,7 +93,7 @@ impl Lab {
         let mut file = std::fs::File::options().write(true).open(&path).unwrap();
         for (span, name, uuid) in &self.roots.0 {
             let found = boot_oracle::system::Superblock::read(&view, *span);
-            if !found.is_some_and(|superblock| superblock.uuid == uuid.to_bytes()) {
+            if found.is_none_or(|superblock| superblock.uuid != uuid.to_bytes()) {
                 continue;
             }
             if !Stamps.look(&view, *span).is_ok_and(|system| system.whole) {
