@@ -5,7 +5,6 @@ use std::sync::mpsc;
 use std::thread;
 
 use clap::Args;
-use installer_core::answers::{Answers, UpgradeLayout};
 use installer_core::bootstate::{Slot, Trial};
 use installer_core::event::Event;
 use installer_core::facts::DiskFacts;
@@ -17,7 +16,6 @@ use serde_json::json;
 
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
-use super::inputs::{bad, read_answers};
 use super::show::to_json;
 use super::{Ended, Outcome, print};
 use crate::bless::disk_of_root;
@@ -37,9 +35,6 @@ pub(super) struct UpgradeArgs {
     /// The release: a folder with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
-    /// An answer file with `mode: upgrade`.
-    #[arg(long, value_name = "FILE")]
-    answers: Option<PathBuf>,
     /// An image file that carries the host; default: the running dom0.
     #[arg(long, value_name = "NAME=IMAGE[:4096]")]
     disk: Vec<ImageArg>,
@@ -71,7 +66,6 @@ fn rel_path(text: &str) -> Result<RelPath, String> {
 }
 
 pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
-    let pinned = args.answers.as_deref().map(answers).transpose()?.flatten();
     let release = Release::open(&args.release).map_err(|e| {
         Ended::early(e.exit(), &format!("release: {e}"))
             .hint("--release takes the folder of a release")
@@ -83,17 +77,14 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
     } else if args.confirm.is_none() {
         print(&to_json(&upgrade::to_json(&plan))?);
     }
-    for wanted in [&pinned, &args.confirm].into_iter().flatten() {
-        if *wanted != plan.digest {
-            let what = format!("the plan has the digest {}, {wanted} was confirmed", plan.digest);
-            return Err(Ended::early(Exit::RefusedToDestroy, &what).hint(
-                "host, release or boot state are not what they were; look at the plan again",
-            ));
-        }
-    }
-    if args.confirm.is_none() && pinned.is_none() {
+    let Some(wanted) = &args.confirm else {
         return Err(Ended::early(Exit::RefusedToDestroy, "the plan was not confirmed")
             .hint(format!("perform it with --confirm {}", plan.digest)));
+    };
+    if *wanted != plan.digest {
+        let what = format!("the plan has the digest {}, {wanted} was confirmed", plan.digest);
+        return Err(Ended::early(Exit::RefusedToDestroy, &what)
+            .hint("host, release or boot state are not what they were; look at the plan again"));
     }
     let style = if args.json { Style::Json } else { Style::Lines };
     if facts.running.is_none() {
@@ -107,21 +98,6 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
 
 fn opening(error: &HostError) -> Ended {
     Ended::early(error.exit(), &format!("opening the disk: {error}"))
-}
-
-/// The digest that the answers pin. What they ask for and is not there is refused by name.
-fn answers(path: &Path) -> Result<Option<String>, Ended> {
-    let (answers, _) = read_answers(path)?.map_err(|problems| bad(&problems))?;
-    let name = path.display();
-    let Answers::Upgrade(answers) = answers else {
-        let what = format!("{name}: mode {} is not upgrade", answers.mode());
-        return Err(Ended::early(Exit::BadAnswers, &what));
-    };
-    if answers.layout == UpgradeLayout::Modern {
-        let what = format!("{name}: an upgrade that changes the layout is not available yet");
-        return Err(Ended::early(Exit::Unsuitable, &what));
-    }
-    Ok(answers.safety.plan.clone())
 }
 
 /// The host: one of the images, or the running dom0.
