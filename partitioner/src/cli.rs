@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod args;
+mod blkid;
 mod classify;
 pub(crate) mod failure;
 mod repair;

@@ -4,6 +4,7 @@
 //! looks into no file system beyond its first blocks.
 
 pub mod ext4;
+pub mod foreign;
 mod gpt;
 mod mbr;
 pub mod problem;

@@ -86,6 +86,26 @@ Will be destroyed:
     assert_eq!(used(&path), 0, "the image is still a hole");
 }
 
+/// What the command's own reader does not know is asked of blkid, and a plan says that it is lost.
+#[test]
+fn a_file_system_that_only_blkid_knows_is_named() {
+    let (folder, path) = image(60);
+    let part = folder.path().join("minix.img");
+    File::create(&part).unwrap().set_len(4 << 20).unwrap();
+    let made = Command::new("mkfs.minix").arg(&part).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let disk = path.to_str().unwrap();
+    let made = Command::new("sgdisk").args(["-n", "1:2048:+4M", disk]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let content = std::fs::read(&part).unwrap();
+    File::options().write(true).open(&path).unwrap().write_all_at(&content, 1 << 20).unwrap();
+    assert_eq!(json_of(&["inspect", disk])["partitions"][0]["content"], "minix");
+    assert_eq!(json_of(&["plan", disk])["destroys"], json!(["partition 1: minix"]));
+    // A file system without a table.
+    let whole = part.to_str().unwrap();
+    assert_eq!(json_of(&["inspect", whole])["content"], json!(["whole disk: minix"]));
+}
+
 #[test]
 fn the_json_plan_has_a_digest_that_follows_what_is_asked() {
     let (_folder, path) = image(60);

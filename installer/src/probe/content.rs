@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use partitioner::block::BlockIo;
-use partitioner::inspect::{Found, Inspection, Table, inspect};
+use partitioner::inspect::{Found, foreign, inspect};
+use partitioner::table::Geometry;
 use partitioner::units::{BlockSize, Lba};
 
 use super::Reader;
@@ -46,11 +47,13 @@ pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Conte
     };
     let medium = is_medium(&mut disk);
     match inspect(&mut disk) {
-        Ok(found) => Content {
-            lines: lines(path, &found, &disk, run),
-            deployment_id: installation::deployment_id(path, &found, &disk, run),
-            medium,
-        },
+        Ok(mut found) => {
+            let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
+            let mut ask = |start, length| blkid::look(path, start, length, run);
+            foreign::complete(&mut found, geometry, &mut ask);
+            let deployment_id = installation::deployment_id(path, &found, &disk, run);
+            Content { lines: found.content, deployment_id, medium }
+        }
         Err(error) => Content { medium, ..unreadable(&error) },
     }
 }
@@ -64,25 +67,6 @@ fn is_medium(disk: &mut dyn BlockIo) -> bool {
         bytes.get(ISO_VOLUME_ID).is_some_and(|id| id.trim_ascii_end() == MEDIUM_VOLUME_ID)
     };
     disk.read(first, &mut bytes).is_ok() && bytes.starts_with(ISO_MAGIC) && id_is_ours(&bytes)
-}
-
-fn lines(path: &Path, found: &Inspection, disk: &Reader, run: &mut dyn Run) -> Vec<String> {
-    let mut lines = found.content.clone();
-    let block = disk.block_size().bytes();
-    for partition in found.partitions.iter().filter(|partition| partition.content.is_none()) {
-        let (start, length) = range(partition, block);
-        if let Some(what) = blkid::look(path, start, length, run) {
-            let prefix = format!("partition {}: ", partition.number);
-            lines.retain(|line| !line.starts_with(&prefix));
-            lines.push(format!("{prefix}{what}"));
-        }
-    }
-    // Systems that need no table put their signature at the start of the disk, or at its end.
-    if found.table != Table::Unfinished && lines.is_empty() {
-        let whole = blkid::look(path, 0, disk.blocks().saturating_mul(block), run);
-        lines.extend(whole.map(|what| format!("whole disk: {what}")));
-    }
-    lines
 }
 
 /// First byte and length.

@@ -117,3 +117,40 @@ const fn repair_exit(error: &RepairError) -> u8 {
         | RepairError::NoRoom { .. } => 13,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use partitioner::apply::apply;
+    use partitioner::block::BlockIo;
+    use partitioner::block::fault::{Fault, Faulty};
+    use partitioner::block::memory::MemDisk;
+    use partitioner::ids::Ids;
+    use partitioner::inspect::report::report;
+    use partitioner::layout::Firmware;
+    use partitioner::table::{Geometry, TableRequest, plan_table};
+    use partitioner::units::{BlockSize, Bytes};
+
+    use super::*;
+
+    /// Row 34 of the bad inputs: whichever read of a disk fails, the place is told and what to do.
+    #[test]
+    fn a_disk_that_cannot_be_read_is_told_to_be_replaced() {
+        let geometry = Geometry::of_size(Bytes::gib(60), BlockSize::B512);
+        let request = TableRequest::new(Firmware::Uefi);
+        let table = plan_table(geometry, &request, &mut Ids::from_seed([1; 32])).unwrap();
+        let mut disk = MemDisk::new("sda", geometry.block_size, geometry.blocks);
+        apply(&mut disk, &table).unwrap();
+        let mut counting = Faulty::new(Box::new(disk.clone()), Fault::Eio, u64::MAX);
+        report(&mut counting).unwrap();
+        let reads = counting.operations();
+        assert!(reads > 10, "{reads}");
+        for at in 0..reads {
+            let inner: Box<dyn BlockIo> = Box::new(disk.clone());
+            let error = report(&mut Faulty::new(inner, Fault::Eio, at)).unwrap_err();
+            let failure = Failure::from(error);
+            let text = failure.to_string();
+            assert_eq!(failure.exit(), 20, "{text}");
+            assert!(text.contains("read error at ") && text.contains("replace the disk"), "{text}");
+        }
+    }
+}

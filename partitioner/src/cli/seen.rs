@@ -7,6 +7,7 @@ use partitioner::block::device::DeviceDisk;
 use partitioner::block::file::FileDisk;
 use partitioner::block::open::{Opened, open_read_only};
 use partitioner::ids::Ids;
+use partitioner::inspect::foreign;
 use partitioner::inspect::report::{Report, report};
 use partitioner::layout::Firmware;
 use partitioner::plan::{Facts, Plan, Policy, plan};
@@ -14,8 +15,8 @@ use partitioner::table::Geometry;
 use partitioner::units::BlockSize;
 
 use super::args::{DiskArg, FirmwareArg, PlanArgs};
-use super::classify;
 use super::failure::Failure;
+use super::{blkid, classify};
 
 /// What there is to know of a disk before anything is decided.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Seen {
         classify::whole_disk(&path)?;
         let mut opened = open_read_only(&path, block_size(disk.sector_size)?)?;
         let is_device = matches!(opened, Opened::Device(_));
-        let (geometry, report) = look(opened.disk())?;
+        let (geometry, report) = look(opened.disk(), &path)?;
         let name = path.display().to_string();
         Ok(Self { path, name, geometry, report, is_device })
     }
@@ -69,7 +70,7 @@ impl Seen {
         } else {
             Box::new(FileDisk::open(&self.path, self.geometry.block_size)?)
         };
-        let (geometry, report) = look(disk.as_mut())?;
+        let (geometry, report) = look(disk.as_mut(), &self.path)?;
         if geometry == self.geometry && report == self.report {
             Ok(disk)
         } else {
@@ -88,9 +89,12 @@ impl Seen {
     }
 }
 
-fn look(disk: &mut dyn BlockIo) -> Result<(Geometry, Report), Failure> {
+fn look(disk: &mut dyn BlockIo, path: &Path) -> Result<(Geometry, Report), Failure> {
     let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
-    Ok((geometry, report(disk)?))
+    let mut report = report(disk)?;
+    let mut ask = |start, length| blkid::look(path, start, length);
+    foreign::complete(&mut report.inspection, geometry, &mut ask);
+    Ok((geometry, report))
 }
 
 fn block_size(bytes: Option<u32>) -> Result<Option<BlockSize>, Failure> {

@@ -2,13 +2,12 @@
 //! fields that it trusts are checked before it sees them.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use gptman::{GPTHeader, GPTPartitionEntry};
 
 use super::problem::{CopyProblem, TableProblem, escaped, placement};
 use super::{Found, GptState, bytes_at, le32, le64};
-use crate::block::window::{Stream, Window};
 use crate::block::{BlockIo, IoError};
 use crate::ids::Guid;
 use crate::units::{BlockSize, Extent, Lba};
@@ -17,6 +16,8 @@ use crate::units::{BlockSize, Extent, Lba};
 const ENTRIES_MAX: u32 = 1024;
 /// Bytes of an entry.
 const ENTRY: usize = 128;
+/// Bytes behind the entries that a buffered reader may ask for.
+const READ_AHEAD: usize = 64 * 1024;
 /// Entries that are named where copies disagree.
 const DIFFERENCES_MAX: usize = 4;
 
@@ -191,10 +192,16 @@ fn copy_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Copy, CopyProblem>,
     if let Err(why) = plausible(&raw, at, disk) {
         return Ok(Err(why));
     }
-    let all = Extent::with_len(Lba::new(0), disk.blocks()).unwrap_or(Extent::from(Lba::new(0)..));
-    let mut stream = Stream::new(Window::new(disk, all)?);
-    // What goes wrong from here on is in the bytes, or an I/O error that names itself.
-    Ok(parse(&mut stream, offset, block_size).map_err(|error| {
+    // What cannot be read is no damage of the table: it ends here, with the place.
+    let array_at = le64(&raw, 72).saturating_mul(block_size);
+    let length = usize::try_from(le32(&raw, 80)).unwrap_or(0).saturating_mul(ENTRY);
+    let Some(mut array) = bytes_at(disk, array_at, length)? else {
+        return Ok(Err(CopyProblem::NoRoom));
+    };
+    // gptman's decoder reads ahead.
+    array.resize(length.saturating_add(READ_AHEAD), 0);
+    let mut pieces = Pieces { at: 0, parts: [(offset, &raw), (array_at, &array)] };
+    Ok(parse(&mut pieces, offset, block_size).map_err(|error| {
         if let gptman::Error::InvalidChecksum(..) = error {
             CopyProblem::HeaderChecksum
         } else if let gptman::Error::InvalidPartitionEntryArrayChecksum(..) = error {
@@ -205,7 +212,40 @@ fn copy_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Copy, CopyProblem>,
     }))
 }
 
-fn parse(stream: &mut Stream<'_>, offset: u64, block_size: u64) -> Result<Copy, gptman::Error> {
+/// The header and the entries that it points to, as a stream with nothing between them.
+struct Pieces<'b> {
+    at: u64,
+    /// Each with the offset on the disk.
+    parts: [(u64, &'b [u8]); 2],
+}
+
+impl<'b> Read for Pieces<'b> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let here = |(start, bytes): &(u64, &'b [u8])| -> Option<&'b [u8]> {
+            let skip = usize::try_from(self.at.checked_sub(*start)?).ok()?;
+            bytes.get(skip..).filter(|rest| !rest.is_empty())
+        };
+        let Some(mut rest) = self.parts.iter().find_map(here) else { return Ok(0) };
+        let length = rest.read(into)?;
+        self.at = self.at.saturating_add(u64::try_from(length).unwrap_or(0));
+        Ok(length)
+    }
+}
+
+impl Seek for Pieces<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            // There is no end to seek from.
+            SeekFrom::End(_) => None,
+        };
+        self.at = to.ok_or(io::ErrorKind::Unsupported)?;
+        Ok(self.at)
+    }
+}
+
+fn parse(stream: &mut Pieces<'_>, offset: u64, block_size: u64) -> Result<Copy, gptman::Error> {
     stream.seek(SeekFrom::Start(offset))?;
     let header = GPTHeader::read_from(stream)?;
     let entries = header.read_partitions(stream, block_size)?;

@@ -32,7 +32,7 @@ pub(super) fn disk<'d>(
     };
     let hint = match matching.len() {
         0 => "change the rules of the answer file to match one of these disks",
-        _ => "add a rule to the answer file, such as `serial`, that only one disk matches",
+        _ => "add a rule that only one disk matches: `serial`, `wwn`, `by_id` or `by_path`",
     };
     let message = format!("{count} {asked}, exactly one is needed{}", table(&judged));
     Err(Refusal::new(Exit::DiskNotFound, message).hint(hint))
