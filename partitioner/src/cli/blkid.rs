@@ -30,13 +30,9 @@ fn run(path: &Path, start: u64, length: u64) -> Result<(i32, String), String> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| error.to_string())?;
-    match output.status.code() {
-        Some(status @ (0 | foreign::NOTHING | foreign::AMBIVALENT)) => {
-            Ok((status, String::from_utf8_lossy(&output.stdout).into_owned()))
-        }
-        Some(_) | None => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{}: {}", output.status, said.trim()))
-        }
+    if let Some(status @ (0 | foreign::NOTHING | foreign::AMBIVALENT)) = output.status.code() {
+        return Ok((status, String::from_utf8_lossy(&output.stdout).into_owned()));
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{}: {}", output.status, said.trim()))
 }
