@@ -44,6 +44,10 @@ pub fn complete(
     geometry: Geometry,
     ask: &mut dyn FnMut(u64, u64) -> Option<String>,
 ) {
+    if found.table == Table::Unfinished {
+        // Given up by consent already, whatever the half of it is that is there.
+        return;
+    }
     let block = geometry.block_size.bytes();
     for partition in found.partitions.iter_mut().filter(|partition| partition.content.is_none()) {
         let start = partition.extent.first().get().saturating_mul(block);
@@ -59,7 +63,7 @@ pub fn complete(
         partition.content = Some(what);
     }
     // Systems that need no table put their signature at the start of the disk, or at its end.
-    if found.table != Table::Unfinished && found.content.is_empty() {
+    if found.content.is_empty() {
         let whole = ask(0, geometry.size().get());
         found.content.extend(whole.map(|what| format!("whole disk: {what}")));
     }
@@ -68,6 +72,37 @@ pub fn complete(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apply::apply;
+    use crate::block::memory::MemDisk;
+    use crate::ids::Ids;
+    use crate::inspect::inspect;
+    use crate::layout::Firmware;
+    use crate::table::{TableRequest, plan_table};
+    use crate::units::{BlockSize, Bytes};
+    use crate::write;
+
+    /// The rest of an installation that was cut off is not asked about: it is no content that
+    /// would have to be given up once more.
+    #[test]
+    fn an_unfinished_installation_holds_nothing() {
+        let geometry = Geometry::of_size(Bytes::gib(60), BlockSize::B512);
+        let request = TableRequest::new(Firmware::Uefi);
+        let table = plan_table(geometry, &request, &mut Ids::from_seed([1; 32])).unwrap();
+        let mut disk = MemDisk::new("sda", geometry.block_size, geometry.blocks);
+        let asked = |disk: &mut MemDisk| {
+            let (mut found, mut count) = (inspect(disk).unwrap(), 0_u32);
+            complete(&mut found, geometry, &mut |_, _| {
+                count = count.saturating_add(1);
+                Some("ext4".to_owned())
+            });
+            (count, found.content.len())
+        };
+        write::disarm(&mut disk).unwrap();
+        write::write_table(&mut disk, &table).unwrap();
+        assert_eq!(asked(&mut disk), (0, 0));
+        apply(&mut disk, &table).unwrap();
+        assert_eq!(asked(&mut disk), (6, 6));
+    }
 
     #[track_caller]
     fn check(status: i32, text: &str, want: Option<&str>) {
