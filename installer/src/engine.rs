@@ -51,20 +51,20 @@ pub struct Job<'a> {
     pub release: &'a Release,
 }
 
-/// Why an installation ended early, and what is left behind.
+/// Why an installation or an upgrade ended early, and what is left behind.
 #[derive(Debug)]
 pub struct Failure {
-    /// What was being done; `None` before the first step.
-    pub step: Option<Step>,
-    pub error: StepError,
+    /// The title of what was being done; `None` before the first step.
+    pub step: Option<String>,
+    pub error: Box<StepError>,
     pub exit: Exit,
     pub state: DiskState,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.step {
-            Some(step) => write!(f, "{}: {}", step.title(), self.error),
+        match &self.step {
+            Some(title) => write!(f, "{title}: {}", self.error),
             None => write!(f, "before the first write: {}", self.error),
         }
     }
@@ -72,7 +72,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        Some(self.error.as_ref())
     }
 }
 
@@ -125,7 +125,7 @@ fn excuse(step: Step, error: StepError, tell: &mut dyn FnMut(Event)) -> Result<(
 
 fn fail(step: Option<Step>, error: StepError, state: DiskState) -> Failure {
     let exit = if step == Some(Step::Arm) { Exit::IoAtCommit } else { error.exit() };
-    Failure { step, error, exit, state }
+    Failure { step: step.map(Step::title), error: Box::new(error), exit, state }
 }
 
 fn writes_disk(step: Step) -> bool {

@@ -4,8 +4,6 @@
 //! Until the commit the old system boots, whatever happens; what was written until then is scratch
 //! that a rerun writes again.
 
-use std::fmt;
-
 use installer_core::bootstate::TRIES;
 use installer_core::event::Event;
 use installer_core::outcome::{DiskState, Exit};
@@ -27,34 +25,13 @@ pub use site::{ImageSite, RunningSite, Site};
 use crate::bless::BootFiles;
 use crate::call::find_program;
 use crate::cancel::Cancel;
-use crate::engine::StepError;
+use crate::engine::{Failure, StepError};
 use crate::release_dir::Release;
 use crate::{payload, slot};
 
 /// Programs that the steps use, and the Debian package that brings them.
 const PROGRAMS: [&str; 3] = ["e2fsck", "tune2fs", "debugfs"];
 const TEXT_MAX: u64 = 1 << 20;
-
-/// Why an upgrade ended early, and what the machine boots.
-#[derive(Debug)]
-pub struct Failure {
-    /// What was being done; `None` before the first step.
-    pub step: Option<UpgradeStep>,
-    pub error: StepError,
-    pub exit: Exit,
-    pub state: DiskState,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.step {
-            Some(step) => write!(f, "{}: {}", step.title(), self.error),
-            None => write!(f, "before the first write: {}", self.error),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// Performs the plan. Events go to `tell`; after [`Event::Committed`] the new system boots.
 pub fn run(
@@ -67,7 +44,7 @@ pub fn run(
     let early = |error: StepError| Failure {
         step: None,
         exit: error.exit(),
-        error,
+        error: Box::new(error),
         state: DiskState::Untouched,
     };
     prepare(plan, release, site).map_err(early)?;
@@ -76,9 +53,9 @@ pub fn run(
     let mut state = DiskState::Untouched;
     for (number, step) in (1..).zip(plan.steps.iter().copied()) {
         let fail = |error: StepError, state| Failure {
-            step: Some(step),
+            step: Some(step.title()),
             exit: error.exit(),
-            error,
+            error: Box::new(error),
             state,
         };
         if cancel.is_set() {
@@ -119,8 +96,8 @@ fn prepare(plan: &UpgradePlan, release: &Release, site: &dyn Site) -> Result<(),
 /// The one block. What reading it back says decides how a failure is told.
 fn commit(plan: &UpgradePlan, site: &mut dyn Site) -> Result<(), Failure> {
     let failed = |error: StepError, exit, state| Failure {
-        step: Some(UpgradeStep::Commit),
-        error,
+        step: Some(UpgradeStep::Commit.title()),
+        error: Box::new(error),
         exit,
         state,
     };

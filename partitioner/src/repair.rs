@@ -5,6 +5,7 @@
 //! table whose backup is not at the end of the disk.
 
 use crate::block::{BlockIo, IoError};
+use crate::inspect::{le32, le64};
 use crate::units::{Extent, Lba};
 use crate::write::commit::{CommitError, commit};
 
@@ -179,18 +180,6 @@ fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
     for (to, byte) in into.iter_mut().skip(at).zip(bytes) {
         *to = *byte;
     }
-}
-
-fn le32(bytes: &[u8], at: usize) -> u32 {
-    let mut field = [0; 4];
-    put(&mut field, 0, bytes.get(at..).unwrap_or_default());
-    u32::from_le_bytes(field)
-}
-
-fn le64(bytes: &[u8], at: usize) -> u64 {
-    let mut field = [0; 8];
-    put(&mut field, 0, bytes.get(at..).unwrap_or_default());
-    u64::from_le_bytes(field)
 }
 
 #[cfg(test)]

@@ -104,6 +104,18 @@ pub struct NicFacts {
     pub link: Option<bool>,
 }
 
+impl NicFacts {
+    /// Driver and link, for a list: `e1000e, link up`.
+    pub fn state(&self) -> String {
+        let link = match self.link {
+            Some(true) => "link up",
+            Some(false) => "link down",
+            None => "link unknown",
+        };
+        format!("{}, {link}", self.driver.as_deref().unwrap_or("driver unknown"))
+    }
+}
+
 impl From<Firmware> for partitioner::layout::Firmware {
     fn from(firmware: Firmware) -> Self {
         match firmware {

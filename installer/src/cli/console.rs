@@ -4,11 +4,17 @@
 //! fixed interval, and a heartbeat when nothing is heard.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use installer_core::event::Event;
+use installer_core::outcome::Exit;
 use partitioner::units::Bytes;
+
+use super::{Ended, Outcome};
+use crate::cancel::Cancel;
+use crate::engine::Failure;
 
 /// Between two lines about the same step.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -20,8 +26,29 @@ pub(super) enum Style {
     Json,
 }
 
+/// Does long work with its events shown, until it ends or a signal asks it to. A failure becomes
+/// what `ended` makes of it.
+pub(super) fn watch(
+    style: Style,
+    work: impl FnOnce(&Cancel, &mut dyn FnMut(Event)) -> Result<(), Failure>,
+    ended: fn(&Failure) -> Ended,
+) -> Outcome {
+    let cancel = Cancel::default();
+    cancel
+        .on_signals()
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("catching signals: {e}")))?;
+    let (send, receive) = mpsc::channel::<Event>();
+    thread::scope(|scope| {
+        scope.spawn(move || show(&receive, style));
+        // The console ends when the sender is dropped with this closure.
+        let send = send;
+        work(&cancel, &mut |event| drop(send.send(event)))
+    })
+    .map_err(|failure| ended(&failure))
+}
+
 /// Shows events until the sender is gone. A standard output that went away stops nothing.
-pub(super) fn show(events: &Receiver<Event>, style: Style) {
+fn show(events: &Receiver<Event>, style: Style) {
     let start = Instant::now();
     let mut lines = Lines::default();
     let mut out = io::stdout();

@@ -2,10 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
 
-use installer_core::event::Event;
 use installer_core::outcome::Exit;
 use installer_core::plan;
 use partitioner::table::write_set;
@@ -13,7 +10,6 @@ use partitioner::table::write_set;
 use super::console::{self, Style};
 use super::inputs::{self, Facts, Inputs};
 use super::{Ended, MachineArgs, Outcome, SourceArgs, print, say};
-use crate::cancel::Cancel;
 use crate::engine::{self, Failure, Job};
 use crate::host::image::ImageHost;
 use crate::host::linux::{Elsewhere, LinuxHost};
@@ -64,24 +60,13 @@ fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
 }
 
 fn perform(inputs: &Inputs, host: &mut dyn Host, style: Style) -> Outcome {
-    let cancel = Cancel::default();
-    cancel
-        .on_signals()
-        .map_err(|e| Ended::early(Exit::InternalError, &format!("catching signals: {e}")))?;
     let job = Job {
         plan: &inputs.plan,
         request: &inputs.request,
         facts: &inputs.facts,
         release: &inputs.release,
     };
-    let (send, receive) = mpsc::channel::<Event>();
-    thread::scope(|scope| {
-        scope.spawn(move || console::show(&receive, style));
-        // The console ends when the sender is dropped with this closure.
-        let send = send;
-        engine::run(job, host, &cancel, &mut |event| drop(send.send(event)))
-    })
-    .map_err(|failure| ended(&failure))
+    console::watch(style, |cancel, tell| engine::run(job, host, cancel, tell), ended)
 }
 
 fn ended(failure: &Failure) -> Ended {

@@ -72,13 +72,7 @@ fn table(facts: &HostFacts) -> String {
         }
     }
     for nic in &facts.nics {
-        let link = match nic.link {
-            Some(true) => "link up",
-            Some(false) => "link down",
-            None => "link unknown",
-        };
-        let driver = nic.driver.as_deref().unwrap_or("driver unknown");
-        line(&mut text, &format!("interface {}  {}  {driver}, {link}", nic.name, nic.mac));
+        line(&mut text, &format!("interface {}  {}  {}", nic.name, nic.mac, nic.state()));
     }
     text
 }

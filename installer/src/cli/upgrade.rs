@@ -1,12 +1,9 @@
 //! `upgrade` and `rollback`: which host is meant, the plan, and what became of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 
 use clap::Args;
 use installer_core::bootstate::{Slot, Trial};
-use installer_core::event::Event;
 use installer_core::facts::DiskFacts;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
@@ -20,13 +17,13 @@ use super::show::to_json;
 use super::{Ended, Outcome, print};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
-use crate::cancel::Cancel;
+use crate::engine::Failure;
 use crate::ports::HostError;
 use crate::probe::{self, Machine};
 use crate::release_dir::Release;
 use crate::upgrade::read::{self, Live, root_of};
 use crate::upgrade::root::RootError;
-use crate::upgrade::{self as engine, Failure, ImageSite, RunningSite, Site, collect};
+use crate::upgrade::{self as engine, ImageSite, RunningSite, Site, collect};
 
 const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
@@ -176,18 +173,7 @@ fn plan(facts: &UpgradeFacts, release: &Release, keep: &[RelPath]) -> Result<Upg
 }
 
 fn perform(plan: &UpgradePlan, release: &Release, site: &mut dyn Site, style: Style) -> Outcome {
-    let cancel = Cancel::default();
-    cancel
-        .on_signals()
-        .map_err(|e| Ended::early(Exit::InternalError, &format!("catching signals: {e}")))?;
-    let (send, receive) = mpsc::channel::<Event>();
-    thread::scope(|scope| {
-        scope.spawn(move || console::show(&receive, style));
-        // The console ends when the sender is dropped with this closure.
-        let send = send;
-        engine::run(plan, release, site, &cancel, &mut |event| drop(send.send(event)))
-    })
-    .map_err(|failure| ended(&failure))
+    console::watch(style, |cancel, tell| engine::run(plan, release, site, cancel, tell), ended)
 }
 
 fn ended(failure: &Failure) -> Ended {

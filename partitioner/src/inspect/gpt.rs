@@ -2,7 +2,7 @@
 //! fields that it trusts are checked before it sees them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::Cursor;
 
 use gptman::{GPTHeader, GPTPartitionEntry};
 
@@ -16,7 +16,7 @@ use crate::units::{BlockSize, Extent, Lba};
 const ENTRIES_MAX: u32 = 1024;
 /// Bytes of an entry.
 const ENTRY: usize = 128;
-/// Bytes behind the entries that a buffered reader may ask for.
+/// Bytes behind the entries that gptman's decoder may ask for.
 const READ_AHEAD: usize = 64 * 1024;
 /// Entries that are named where copies disagree.
 const DIFFERENCES_MAX: usize = 4;
@@ -195,13 +195,10 @@ fn copy_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Copy, CopyProblem>,
     // What cannot be read is no damage of the table: it ends here, with the place.
     let array_at = le64(&raw, 72).saturating_mul(block_size);
     let length = usize::try_from(le32(&raw, 80)).unwrap_or(0).saturating_mul(ENTRY);
-    let Some(mut array) = bytes_at(disk, array_at, length)? else {
+    let Some(array) = bytes_at(disk, array_at, length)? else {
         return Ok(Err(CopyProblem::NoRoom));
     };
-    // gptman's decoder reads ahead.
-    array.resize(length.saturating_add(READ_AHEAD), 0);
-    let mut pieces = Pieces { at: 0, parts: [(offset, &raw), (array_at, &array)] };
-    Ok(parse(&mut pieces, offset, block_size).map_err(|error| {
+    Ok(parse(&raw, array, block_size).map_err(|error| {
         if let gptman::Error::InvalidChecksum(..) = error {
             CopyProblem::HeaderChecksum
         } else if let gptman::Error::InvalidPartitionEntryArrayChecksum(..) = error {
@@ -212,48 +209,15 @@ fn copy_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Copy, CopyProblem>,
     }))
 }
 
-/// The header and the entries that it points to, as a stream with nothing between them.
-struct Pieces<'b> {
-    at: u64,
-    /// Each with the offset on the disk.
-    parts: [(u64, &'b [u8]); 2],
-}
-
-impl<'b> Read for Pieces<'b> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let here = |(start, bytes): &(u64, &'b [u8])| -> Option<&'b [u8]> {
-            let skip = usize::try_from(self.at.checked_sub(*start)?).ok()?;
-            bytes.get(skip..).filter(|rest| !rest.is_empty())
-        };
-        let Some(mut rest) = self.parts.iter().find_map(here) else { return Ok(0) };
-        let length = rest.read(into)?;
-        self.at = self.at.saturating_add(u64::try_from(length).unwrap_or(0));
-        Ok(length)
-    }
-}
-
-impl Seek for Pieces<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let to = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            // There is no end to seek from.
-            SeekFrom::End(_) => None,
-        };
-        self.at = to.ok_or(io::ErrorKind::Unsupported)?;
-        Ok(self.at)
-    }
-}
-
-fn parse(stream: &mut Pieces<'_>, offset: u64, block_size: u64) -> Result<Copy, gptman::Error> {
-    stream.seek(SeekFrom::Start(offset))?;
-    let header = GPTHeader::read_from(stream)?;
-    let entries = header.read_partitions(stream, block_size)?;
-    let bytes = entries.len().saturating_mul(ENTRY);
-    let mut array = vec![0; bytes];
-    // Within the disk, as `read_partitions` has just shown.
-    stream.seek(SeekFrom::Start(header.partition_entry_lba.saturating_mul(block_size)))?;
-    stream.read_exact(&mut array)?;
+/// Parses the header, and the entries that were read from where it says they are.
+fn parse(raw: &[u8], array: Vec<u8>, block_size: u64) -> Result<Copy, gptman::Error> {
+    let header = GPTHeader::read_from(&mut Cursor::new(raw))?;
+    // gptman looks for the entries on a disk, and its decoder reads ahead of them.
+    let mut padded = array.clone();
+    padded.resize(array.len().saturating_add(READ_AHEAD), 0);
+    let mut here = header.clone();
+    here.partition_entry_lba = 0;
+    let entries = here.read_partitions(&mut Cursor::new(padded), block_size)?;
     Ok(Copy { header, entries, array })
 }
 

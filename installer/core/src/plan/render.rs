@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use partitioner::plan::picture::{bar, one_part};
+use partitioner::plan::picture::{bar, one_part, section};
 use partitioner::units::Bytes;
 
 use super::{Plan, lines};
@@ -46,17 +46,6 @@ pub fn render(plan: &Plan) -> String {
     put("");
     put(&format!("Digest: {}", plan.digest));
     page
-}
-
-fn section(put: &mut impl FnMut(&str), title: &str, list: &[String], empty: &str) {
-    put(title);
-    if list.is_empty() {
-        put(&format!("  {empty}"));
-    }
-    for line in list {
-        put(&format!("  {line}"));
-    }
-    put("");
 }
 
 /// One part: facts say what lies on a disk, not where.

@@ -43,14 +43,8 @@ fn the_one(name: &LinkName, rules: &NicMatch, facts: &HostFacts) -> Result<Mac, 
     };
     let mut message = format!("{count} `{name}` of the network ({}), one is needed", words(rules));
     for nic in &facts.nics {
-        let link = match nic.link {
-            Some(true) => "link up",
-            Some(false) => "link down",
-            None => "link unknown",
-        };
-        let driver = nic.driver.as_deref().unwrap_or("driver unknown");
         let path = nic.path.as_deref().map(|p| format!(", {p}")).unwrap_or_default();
-        let row = format!("\n    {:<10} {}  {driver}, {link}{path}", nic.name, nic.mac);
+        let row = format!("\n    {:<10} {}  {}{path}", nic.name, nic.mac, nic.state());
         message.push_str(&row);
     }
     Err(Refusal::new(Exit::BadAnswers, message))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use partitioner::plan::picture::section;
 use serde_json::{Value, json};
 
 use super::UpgradePlan;
@@ -39,17 +40,6 @@ pub fn render(plan: &UpgradePlan) -> String {
     put("Nothing that boots now changes before the last step. The new system has three tries.");
     put(&format!("Digest: {}", plan.digest));
     page
-}
-
-fn section(put: &mut impl FnMut(&str), title: &str, list: &[String], empty: &str) {
-    put(title);
-    if list.is_empty() {
-        put(&format!("  {empty}"));
-    }
-    for line in list {
-        put(&format!("  {line}"));
-    }
-    put("");
 }
 
 /// The plan as `--json` shows it.
