@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use installer_core::bootstate::{BootState, Other, Slot, Trial};
+use installer_core::bootstate::{BootState, Other, Slot, Trial, aside};
 use partitioner::block::BlockIo;
 use serde::{Deserialize, Serialize};
 
@@ -64,8 +64,8 @@ pub enum Outcome {
     /// The trial is over. The warning is about something that stops nothing.
     Blessed { slot: Slot, generation: u32, warning: Option<String> },
     /// The running slot is not the chosen one: the chosen one failed, or someone picked this one in
-    /// the boot menu. Nothing was changed.
-    NotChosen { running: Slot, chosen: Slot, reason: Option<String> },
+    /// the boot menu. Nothing of the boot state was changed.
+    Aside { told: String },
     /// Not well in time, nothing to fall back to. The host stays up.
     Unwell { reason: String },
     /// Not well in time; the host reboots.
@@ -76,7 +76,7 @@ impl Outcome {
     /// Guests may start.
     pub fn is_good(&self) -> bool {
         match self {
-            Self::Blessed { .. } | Self::NotChosen { .. } => true,
+            Self::Blessed { .. } | Self::Aside { .. } => true,
             Self::Unwell { .. } | Self::Rebooting { .. } => false,
         }
     }
@@ -90,14 +90,7 @@ impl fmt::Display for Outcome {
                 write!(f, "xenhost: host blessed: slot {slot}, generation {generation}")?;
                 warning.iter().try_for_each(|text| write!(f, "\nxenhost: warning: {text}"))
             }
-            Self::NotChosen { running, chosen, reason } => {
-                let reason = reason.as_deref().unwrap_or("it gave none");
-                write!(
-                    f,
-                    "xenhost: NOT the chosen system: slot {running} runs, slot {chosen} is chosen; \
-                     its last reason: {reason}"
-                )
-            }
+            Self::Aside { told } => write!(f, "xenhost: NOT the chosen system: {told}"),
             Self::Unwell { reason } => {
                 write!(f, "xenhost: host NOT blessed, guests were not started: {reason}")
             }
@@ -149,10 +142,12 @@ pub fn bless(world: &mut dyn World, limits: Limits) -> Result<Outcome, BlessErro
     let start = world.elapsed();
     let mut boot = BootFiles::open(world.open_boot(&inventory.partuuid.boot)?)?;
     let state = boot.state()?;
-    if state.slot != inventory.slot {
-        let (running, chosen) = (inventory.slot, state.slot);
-        return Ok(Outcome::NotChosen { running, chosen, reason: boot.reason()? });
+    let (tries, reason) = (boot.tries()?, boot.reason()?);
+    if let Some(told) = aside(state, tries, inventory.slot, reason.as_deref()) {
+        announce(world.root(), &told)?;
+        return Ok(Outcome::Aside { told });
     }
+    no_announcement(world.root())?;
     let reason = loop {
         let unwell = checks::unwell(world);
         if unwell.is_empty() {
@@ -167,11 +162,50 @@ pub fn bless(world: &mut dyn World, limits: Limits) -> Result<Outcome, BlessErro
     give_up(world, &mut boot, state, reason)
 }
 
+/// What the boot partition says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Boot {
+    pub state: BootState,
+    /// Boots that a trial has left; `None` for a counter that is damaged.
+    pub tries: Option<u8>,
+    /// Why the last trial failed, if one did and said so.
+    pub reason: Option<String>,
+    /// Why the chosen system is not the one that runs.
+    pub aside: Option<String>,
+}
+
 /// What the boot partition says, for `status`. Reads only.
-pub fn boot_state(world: &mut dyn World) -> Result<(BootState, Option<String>), BlessError> {
+pub fn boot_state(world: &mut dyn World) -> Result<Boot, BlessError> {
     let inventory = inventory(world.root())?;
     let mut boot = BootFiles::open(world.open_boot(&inventory.partuuid.boot)?)?;
-    Ok((boot.state()?, boot.reason()?))
+    let (state, tries, reason) = (boot.state()?, boot.tries()?, boot.reason()?);
+    let aside = aside(state, tries, inventory.slot, reason.as_deref());
+    Ok(Boot { state, tries, reason, aside })
+}
+
+/// Part of the message of the day, until the next boot.
+const ANNOUNCEMENT: &str = "run/motd.d/xenhost";
+
+fn announce(root: &Path, told: &str) -> Result<(), BlessError> {
+    let path = root.join(ANNOUNCEMENT);
+    let error = |source| BlessError::File { path: path.clone(), source };
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder).map_err(error)?;
+    let more = "`host-installer status` says more; `host-installer rollback` makes the running \
+                system the chosen one.";
+    std::fs::write(&path, format!("xenhost: NOT the chosen system: {told}.\n{more}\n"))
+        .map_err(error)
+}
+
+/// Bless may run again within one boot.
+fn no_announcement(root: &Path) -> Result<(), BlessError> {
+    let path = root.join(ANNOUNCEMENT);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(BlessError::File { path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn end_trial(

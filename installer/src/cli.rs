@@ -86,6 +86,8 @@ enum Command {
     Upgrade(upgrade::UpgradeArgs),
     /// Go back to the system in the other slot, or forward again.
     Rollback(upgrade::RollbackArgs),
+    /// Look whether a host is whole: partition table, boot state, both slots. Writes nothing.
+    Verify(upgrade::VerifyArgs),
     /// In dom0: end the trial of the running system after a good boot.
     Bless,
     /// In dom0: write the boot menu of the running slot anew.
@@ -207,6 +209,7 @@ fn perform(command: Command) -> Outcome {
         }
         Command::Upgrade(args) => upgrade::upgrade(&args),
         Command::Rollback(args) => upgrade::rollback(&args),
+        Command::Verify(args) => upgrade::verify(&args),
         Command::Bless => dom0::bless(),
         Command::BootMenu => dom0::boot_menu(),
         Command::Status { json } => dom0::status(json),

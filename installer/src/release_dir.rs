@@ -123,6 +123,21 @@ impl Release {
         Ok(())
     }
 
+    /// Every file is there and has its length and its hash. Reads all of the release.
+    pub fn check_files(&self) -> Result<(), ReleaseError> {
+        self.check_sizes()?;
+        let image = &self.manifest.image;
+        let files = self.manifest.files.iter().map(|file| (&file.path, &file.sha256));
+        for (name, want) in files.chain([(&image.file, &image.file_sha256)]) {
+            let path = self.dir.join(name);
+            let have = file_hash(&path)?;
+            if have != *want {
+                return Err(ReleaseError::Hash { path, have, want: want.clone() });
+            }
+        }
+        Ok(())
+    }
+
     /// The contents of a listed file, after its length and hash were compared.
     pub fn read(&self, name: &'static str) -> Result<Vec<u8>, ReleaseError> {
         let path = self.dir.join(name);
@@ -147,6 +162,19 @@ impl Release {
             kernel: self.read(INSTALLER_KERNEL)?,
             initrd: self.read(INSTALLER_INITRD)?,
         })
+    }
+}
+
+fn file_hash(path: &Path) -> Result<String, ReleaseError> {
+    let failed = |source| ReleaseError::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(hex(&hash.finalize())),
+            got => hash.update(buffer.get(..got).unwrap_or_default()),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub mod root;
 pub mod site;
 
 use root::{Kind, Root, text};
-pub use site::{ImageSite, RunningSite, Site};
+pub use site::{AtRest, Rest, RunningSite, Site};
 
 use crate::bless::BootFiles;
 use crate::call::find_program;

@@ -9,6 +9,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod aside;
+
+pub use aside::aside;
+
 /// Length of each state file.
 pub const BLOCK_BYTES: usize = 1024;
 /// The part that holds variables, and the only part that is overwritten.

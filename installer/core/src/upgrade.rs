@@ -16,12 +16,14 @@ mod refuse;
 mod render;
 pub mod rollback;
 mod step;
+mod verify;
 mod version;
 
 pub use facts::{BootRecord, Complete, SlotFacts, UpgradeFacts};
 pub use own::{MARKER, OldTexts, OwnError, SlotPlace, marker_file, own_files};
 pub use render::{render, to_json};
 pub use step::UpgradeStep;
+pub use verify::{Check, verify};
 pub use version::newer;
 
 use crate::bootcfg::BootFiles;

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
-use installer_core::bootstate::reason_block;
+use installer_core::bootstate::{reason_block, tries_block};
 use partitioner::block::file::FileDisk;
 use partitioner::block::recorder::{Entry, Log, Recorder};
 use partitioner::units::BlockSize;
@@ -57,6 +57,7 @@ impl Dom0 {
         let files = [
             ("state.env", state.encode()),
             ("state2.env", state.encode()),
+            ("tries.env", tries_block(2)),
             ("reason.txt", reason_block("")),
         ];
         for (name, content) in files {
@@ -209,8 +210,11 @@ fn without_any_state_nothing_is_written() {
 #[test]
 fn a_system_that_is_not_the_chosen_one_changes_nothing() {
     let mut dom0 = Dom0::new(Slot::A, TRIAL);
-    let want = Outcome::NotChosen { running: Slot::A, chosen: Slot::B, reason: None };
-    assert_eq!(dom0.bless(), want);
+    let Outcome::Aside { told } = dom0.bless() else { panic!("it is not the chosen one") };
+    assert!(told.contains("2 of 3 tries left"), "{told}");
+    let motd = dom0.root().join(ANNOUNCEMENT);
+    assert!(std::fs::read_to_string(&motd).unwrap().contains(&told));
+    assert_eq!(super::boot_state(&mut dom0).unwrap().aside, Some(told));
     assert_eq!(dom0.writes(), 0);
     assert_eq!(dom0.states(), [Some(TRIAL); 2]);
 }
@@ -235,13 +239,14 @@ fn a_failed_trial_gives_its_reason_and_reboots() {
     assert!(reason.starts_with("not well after 600 s: the toolstack does not answer"), "{reason}");
     assert_eq!(dom0.calls.last().unwrap(), "systemctl reboot");
     // The old system, back again, knows why.
-    let old = Outcome::NotChosen {
-        running: Slot::A,
-        chosen: Slot::B,
-        reason: Some(reason.trim().to_owned()),
-    };
     std::fs::write(dom0.root().join(INVENTORY), r#"{"slot":"a","partuuid":{"boot":"x"}}"#).unwrap();
-    assert_eq!(dom0.bless(), old);
+    let Outcome::Aside { told } = dom0.bless() else { panic!("it is not the chosen one") };
+    assert!(told.contains(reason.trim()), "{told}");
+    // Once it is the chosen one again, nobody is told.
+    std::fs::write(dom0.root().join(INVENTORY), r#"{"slot":"b","partuuid":{"boot":"x"}}"#).unwrap();
+    dom0.unwell_looks = 0;
+    assert!(dom0.bless().is_good());
+    assert!(!dom0.root().join(ANNOUNCEMENT).exists());
 }
 
 #[test]
@@ -272,7 +277,7 @@ fn a_good_boot_takes_the_reason_of_a_bad_one_away() {
     assert!(!dom0.bless().is_good());
     dom0.failed_units.clear();
     assert!(dom0.bless().is_good());
-    assert_eq!(super::boot_state(&mut dom0).unwrap().1, None);
+    assert_eq!(super::boot_state(&mut dom0).unwrap().reason, None);
 }
 
 #[test]

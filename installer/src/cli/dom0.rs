@@ -10,7 +10,7 @@ use installer_core::target::Inventory;
 use serde::Serialize;
 
 use super::{Ended, Outcome, print, say, show};
-use crate::bless::{self, Limits, ThisHost};
+use crate::bless::{self, Boot, Limits, ThisHost};
 use crate::boot_menu;
 
 const INVENTORY: &str = "/etc/xenhost/inventory.json";
@@ -57,9 +57,8 @@ pub(super) fn boot_menu() -> Outcome {
 #[derive(Serialize)]
 struct Status {
     inventory: Inventory,
-    boot: BootState,
-    /// Why the last trial failed, if one did and said so.
-    reason: Option<String>,
+    #[serde(flatten)]
+    boot: Boot,
 }
 
 pub(super) fn status(json: bool) -> Outcome {
@@ -68,19 +67,20 @@ pub(super) fn status(json: bool) -> Outcome {
         wrong(e.to_string()).hint("this command is for a host that xenhost installed")
     })?;
     let inventory = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-    let (boot, reason) = bless::boot_state(&mut ThisHost::new())
+    let boot = bless::boot_state(&mut ThisHost::new())
         .map_err(|e| Ended::early(Exit::InternalError, &format!("boot state: {e}")))?;
-    let status = Status { inventory, boot, reason };
+    let status = Status { inventory, boot };
     print(&if json { show::to_json(&status)? } else { lines(&status) });
     Ok(())
 }
 
 fn lines(status: &Status) -> String {
     let Inventory { product, version, build, suite, slot, layout, .. } = &status.inventory;
-    let BootState { slot: chosen, other, trial, generation } = status.boot;
-    let trial = match trial {
-        Trial::Over => "",
-        Trial::Pending => ", on trial",
+    let BootState { slot: chosen, other, trial, generation } = status.boot.state;
+    let trial = match (trial, status.boot.tries) {
+        (Trial::Over, _) => String::new(),
+        (Trial::Pending, Some(left)) => format!(" (on trial, {left} tries left)"),
+        (Trial::Pending, None) => " (on trial, unknown tries left)".to_owned(),
     };
     let mut text = format!(
         "{product} {version}, build {build}, Debian {suite}\n\
@@ -88,8 +88,10 @@ fn lines(status: &Status) -> String {
          boots: slot {chosen}{trial}, else {other}, generation {generation}\n",
         other = other.word(),
     );
-    if let Some(reason) = &status.reason {
-        text += &["last failed trial: ", reason, "\n"].concat();
+    match (&status.boot.aside, &status.boot.reason) {
+        (Some(aside), _) => text += &["NOT the chosen system: ", aside, "\n"].concat(),
+        (None, Some(reason)) => text += &["last failed trial: ", reason, "\n"].concat(),
+        (None, None) => {}
     }
     text
 }

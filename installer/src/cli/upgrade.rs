@@ -1,5 +1,6 @@
 //! `upgrade` and `rollback`: which host is meant, the plan, and what became of it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,7 +9,7 @@ use installer_core::facts::DiskFacts;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
 use installer_core::target::{Inventory, RelPath};
-use installer_core::upgrade::{self, UpgradeFacts, UpgradePlan, Wish, role};
+use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, role};
 use serde_json::json;
 
 use super::console::{self, Style};
@@ -23,7 +24,7 @@ use crate::probe::{self, Machine};
 use crate::release_dir::Release;
 use crate::upgrade::read::{self, Live, root_of};
 use crate::upgrade::root::RootError;
-use crate::upgrade::{self as engine, ImageSite, RunningSite, Site, collect};
+use crate::upgrade::{self as engine, AtRest, Rest, RunningSite, Site, collect};
 
 const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
@@ -32,7 +33,8 @@ pub(super) struct UpgradeArgs {
     /// The release: a folder with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,
-    /// An image file that carries the host; default: the running dom0.
+    /// An image file that carries the host; default: the running dom0, and from the medium or the
+    /// rescue entry the one disk that carries a host.
     #[arg(long, value_name = "NAME=IMAGE[:4096]")]
     disk: Vec<ImageArg>,
     /// Carry this path over too, such as etc/nagios; may be repeated.
@@ -48,12 +50,26 @@ pub(super) struct UpgradeArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
-    /// An image file that carries the host; default: the running dom0.
+    /// An image file that carries the host; default: the running dom0, and from the medium or the
+    /// rescue entry the one disk that carries a host.
     #[arg(long, value_name = "NAME=IMAGE[:4096]")]
     disk: Vec<ImageArg>,
     /// Only say whether the other slot would boot, and what it does not know. Writes nothing.
     #[arg(long)]
     check: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// An image file that carries the host; default: the running dom0, and from the medium or the
+    /// rescue entry the one disk that carries a host.
+    #[arg(long, value_name = "NAME=IMAGE[:4096]")]
+    disk: Vec<ImageArg>,
+    /// And this release: each of its files, by length and SHA-256.
+    #[arg(long, value_name = "DIR")]
+    release: Option<PathBuf>,
     #[arg(long)]
     json: bool,
 }
@@ -67,8 +83,9 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
         Ended::early(e.exit(), &format!("release: {e}"))
             .hint("--release takes the folder of a release")
     })?;
-    let facts = facts(&args.disk)?;
-    let plan = plan(&facts, &release, &args.keep)?;
+    let target = Target::find(&args.disk)?;
+    let facts = &target.facts;
+    let plan = plan(facts, &release, &args.keep)?;
     if !args.json {
         print(&upgrade::render(&plan));
     } else if args.confirm.is_none() {
@@ -84,11 +101,11 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
             .hint("host, release or boot state are not what they were; look at the plan again"));
     }
     let style = if args.json { Style::Json } else { Style::Lines };
-    if facts.running.is_none() {
-        let mut site = ImageSite::open(&plan).map_err(|e| opening(&e))?;
+    if let Some(rest) = target.rest {
+        let mut site = AtRest::open(rest, &plan).map_err(|e| opening(&e))?;
         perform(&plan, &release, &mut site, style)
     } else {
-        let mut site = RunningSite::open(&facts, plan.role()).map_err(|e| opening(&e))?;
+        let mut site = RunningSite::open(facts, plan.role()).map_err(|e| opening(&e))?;
         perform(&plan, &release, &mut site, style)
     }
 }
@@ -97,41 +114,62 @@ fn opening(error: &HostError) -> Ended {
     Ended::early(error.exit(), &format!("opening the disk: {error}"))
 }
 
-/// The host: one of the images, or the running dom0.
-fn facts(images: &[ImageArg]) -> Result<UpgradeFacts, Ended> {
-    if images.is_empty() {
-        return running();
+/// The host that is meant.
+struct Target {
+    facts: UpgradeFacts,
+    /// `None` for the running dom0.
+    rest: Option<Rest>,
+}
+
+impl Target {
+    /// One of the images, or the running dom0, or, where no host runs, what is on the disks here.
+    fn find(images: &[ImageArg]) -> Result<Self, Ended> {
+        if !images.is_empty() {
+            return Ok(Self { facts: the_one(&probed(images)?)?, rest: Some(Rest::Image) });
+        }
+        match std::fs::read_to_string(INVENTORY) {
+            Ok(text) => Ok(Self { facts: running(&text)?, rest: None }),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let facts = probe::probe(&mut Processes)
+                    .map_err(|e| Ended::early(Exit::DiskNotFound, &e.to_string()))?;
+                Ok(Self { facts: the_one(&facts.disks)?, rest: Some(Rest::Machine) })
+            }
+            Err(e) => Err(Ended::early(Exit::DiskNotFound, &format!("{INVENTORY}: {e}"))),
+        }
     }
+}
+
+fn probed(images: &[ImageArg]) -> Result<Vec<DiskFacts>, Ended> {
+    let probe = |image: &ImageArg| {
+        probe::probe_image(&image.name, &image.path, image.block_size, &mut Processes)
+            .map_err(|e| Ended::early(Exit::DiskNotFound, &format!("disk {}: {e}", image.name)))
+    };
+    images.iter().map(probe).collect()
+}
+
+fn the_one(disks: &[DiskFacts]) -> Result<UpgradeFacts, Ended> {
     let mut found = Vec::new();
-    for image in images {
-        let disk = probe::probe_image(&image.name, &image.path, image.block_size, &mut Processes)
-            .map_err(|e| {
-            Ended::early(Exit::DiskNotFound, &format!("disk {}: {e}", image.name))
-        })?;
-        found.extend(read::read(&disk, None, &mut Processes)?);
+    for disk in disks {
+        found.extend(read::read(disk, None, &mut Processes)?);
     }
     let names: Vec<String> = found.iter().map(|facts| facts.disk.path.clone()).collect();
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => {
-            Err(Ended::early(Exit::DiskNotFound, "no disk carries a host that can be upgraded"))
+            let seen: Vec<&str> = disks.iter().map(|disk| disk.path.as_str()).collect();
+            let what = format!("no disk carries a host of ours; looked at: {}", seen.join(", "));
+            Err(Ended::early(Exit::DiskNotFound, &what))
         }
         (Some(_), Some(_)) => {
             let what = format!("{} disks carry a host: {}", names.len(), names.join(", "));
-            Err(Ended::early(Exit::DiskNotFound, &what).hint("name the one that is meant"))
+            Err(Ended::early(Exit::DiskNotFound, &what).hint("leave one of them connected"))
         }
     }
 }
 
-fn running() -> Result<UpgradeFacts, Ended> {
-    let text = std::fs::read_to_string(INVENTORY).map_err(|e| {
-        Ended::early(Exit::DiskNotFound, &format!("{INVENTORY}: {e}")).hint(
-            "without --disk this command is for the running dom0; from the medium it is not \
-             available yet",
-        )
-    })?;
-    let inventory = Inventory::parse(&text)
+fn running(inventory: &str) -> Result<UpgradeFacts, Ended> {
+    let inventory = Inventory::parse(inventory)
         .map_err(|e| Ended::early(Exit::NotUpgradeable, &format!("{INVENTORY}: {e}")))?;
     let disk = disk()?;
     let live = Live { root: Path::new("/"), slot: inventory.slot };
@@ -183,9 +221,10 @@ fn ended(failure: &Failure) -> Ended {
 }
 
 pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
-    let facts = facts(&args.disk)?;
-    let plan = upgrade::rollback::plan(&facts);
-    let unknown = unknown(&facts).map_err(|e| unreadable(&e))?;
+    let target = Target::find(&args.disk)?;
+    let facts = &target.facts;
+    let plan = upgrade::rollback::plan(facts);
+    let unknown = unknown(facts).map_err(|e| unreadable(&e))?;
     if args.check {
         return check(&plan, &unknown, args.json);
     }
@@ -193,10 +232,10 @@ pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
     for line in &unknown {
         print(&format!("slot {} does not know: {line}\n", plan.to));
     }
-    let site: &mut dyn Site = if facts.running.is_none() {
-        &mut ImageSite::for_state(&facts).map_err(|e| opening(&e))?
+    let site: &mut dyn Site = if let Some(rest) = target.rest {
+        &mut AtRest::for_state(rest, facts).map_err(|e| opening(&e))?
     } else {
-        &mut RunningSite::open(&facts, role(plan.to)).map_err(|e| opening(&e))?
+        &mut RunningSite::open(facts, role(plan.to)).map_err(|e| opening(&e))?
     };
     engine::rollback::perform(&plan, site).map_err(|error| Ended {
         exit: error.exit(),
@@ -210,6 +249,35 @@ pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
     };
     print(&format!("slot {} boots from now on{trial}; slot {} stays\n", plan.to, plan.from));
     Ok(())
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Outcome {
+    let mut checks = upgrade::verify(&Target::find(&args.disk)?.facts);
+    if let Some(dir) = &args.release {
+        checks.push(release_check(dir));
+    }
+    if args.json {
+        print(&to_json(&checks)?);
+    } else {
+        for Check { what, problems } in &checks {
+            let mark = if problems.is_empty() { "whole" } else { "WRONG" };
+            print(&format!("{mark}  {what}\n"));
+            for problem in problems {
+                print(&format!("         {problem}\n"));
+            }
+        }
+    }
+    let wrong = checks.iter().filter(|check| !check.problems.is_empty()).count();
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(Ended::early(Exit::NotUpgradeable, &format!("{wrong} of {} are not whole", checks.len())))
+}
+
+fn release_check(dir: &Path) -> Check {
+    let problems = Release::open(dir).and_then(|release| release.check_files());
+    let problems = problems.err().map(|e| e.to_string()).into_iter().collect();
+    Check { what: format!("release {}", dir.display()), problems }
 }
 
 fn check(

@@ -18,6 +18,7 @@ use super::root::{Root, RootError, SlotRoot};
 use crate::bless::{disk_of_root, node_of};
 use crate::call::{Call, CallError, Output, Processes, Run};
 use crate::host::image::ImageHost;
+use crate::host::linux::{Elsewhere, LinuxHost};
 use crate::ports::{Host, HostError};
 use crate::probe::Machine;
 use crate::{sys, wait};
@@ -45,45 +46,59 @@ fn extent_of(facts: &UpgradeFacts, role: Role) -> Result<Extent, HostError> {
     planned.map(|planned| planned.extent).ok_or(HostError::NoPartition { role })
 }
 
-/// An image file.
+/// A disk that nobody runs from: an image file, or, from the medium or the rescue entry, a disk of
+/// the machine.
 #[derive(Debug)]
-pub struct ImageSite {
-    host: ImageHost,
+pub struct AtRest {
+    host: Box<dyn Host>,
     facts: UpgradeFacts,
     /// The slot that is written, and the one that stays.
     roles: [Role; 2],
 }
 
-impl ImageSite {
-    /// Opens the image for the upgrade, fenced to what it writes.
-    pub fn open(plan: &UpgradePlan) -> Result<Self, HostError> {
-        Self::fenced(&plan.facts, [plan.role(), role(plan.from)], plan.write_set())
+/// What a disk at rest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    Image,
+    Machine,
+}
+
+impl AtRest {
+    /// Opens the disk for the upgrade, fenced to what it writes.
+    pub fn open(rest: Rest, plan: &UpgradePlan) -> Result<Self, HostError> {
+        Self::fenced(rest, &plan.facts, [plan.role(), role(plan.from)], plan.write_set())
     }
 
     /// Opens it for the boot state alone.
-    pub fn for_state(facts: &UpgradeFacts) -> Result<Self, HostError> {
-        Self::fenced(facts, [Role::Backup, Role::Root], facts.boot.extents.clone())
+    pub fn for_state(rest: Rest, facts: &UpgradeFacts) -> Result<Self, HostError> {
+        Self::fenced(rest, facts, [Role::Backup, Role::Root], facts.boot.extents.clone())
     }
 
     fn fenced(
+        rest: Rest,
         facts: &UpgradeFacts,
         roles: [Role; 2],
         fence: Vec<Extent>,
     ) -> Result<Self, HostError> {
         let disk = &facts.disk;
-        let mut host = ImageHost::open(Path::new(&disk.path), disk.block_size, fence)?;
+        let mut host: Box<dyn Host> = match rest {
+            Rest::Image => {
+                Box::new(ImageHost::open(Path::new(&disk.path), disk.block_size, fence)?)
+            }
+            Rest::Machine => Box::new(LinuxHost::open(disk, fence, Elsewhere::detect())?),
+        };
         host.announce(&facts.table)?;
         Ok(Self { host, facts: facts.clone(), roles })
     }
 }
 
-impl Run for ImageSite {
+impl Run for AtRest {
     fn run(&mut self, call: &Call) -> Result<Output, CallError> {
         self.host.run(call)
     }
 }
 
-impl Site for ImageSite {
+impl Site for AtRest {
     fn check_room(&self, bytes: u64) -> Result<(), HostError> {
         self.host.check_room(bytes)
     }

@@ -171,6 +171,7 @@ fn the_commands_go_forward_back_and_forward_again() {
         assert_eq!((state.slot, state.other, state.trial), (slot, other, Trial::Over));
         assert!(facts.boot.copies_agree);
     }
+    assert_eq!(command(&["verify", "--disk", &disk, "--release", &release]), Exit::Done);
     scene.edit(&facts, Slot::A, &[("var/lib/xen/save/web", "image")]);
     assert_eq!(command(&["rollback", "--check", "--disk", &disk]), Exit::NotUpgradeable);
 }

@@ -60,7 +60,7 @@ pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
 }
 
 /// Everything that speaks against a slot.
-fn would_not_boot(facts: &UpgradeFacts, slot: Slot, target: &SlotFacts) -> Vec<String> {
+pub(super) fn would_not_boot(facts: &UpgradeFacts, slot: Slot, target: &SlotFacts) -> Vec<String> {
     let mut why: Vec<String> = target.problem.iter().cloned().collect();
     match &target.inventory {
         Some(inventory) if inventory.slot != slot => {

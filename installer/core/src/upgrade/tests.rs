@@ -203,3 +203,29 @@ fn rollbacks_that_would_strand_the_host_are_refused() {
         assert!(refusal.message.contains(text), "{refusal}: {text}");
     }
 }
+
+#[test]
+fn each_thing_that_is_not_whole_is_told() {
+    type Spoil = fn(&mut UpgradeFacts);
+    let wrong = |facts: &UpgradeFacts| -> Vec<String> {
+        let checks = verify(facts);
+        assert_eq!(checks.len(), 4);
+        checks.into_iter().flat_map(|check| check.problems).collect()
+    };
+    assert_eq!(wrong(&upgraded()), [""; 0]);
+    // A fresh host has nothing in slot b, and needs nothing.
+    assert_eq!(wrong(&facts()), [""; 0]);
+    let cases: &[(Spoil, &str)] = &[
+        (|f| f.table_problems = vec!["backup gone".into()], "backup gone"),
+        (|f| f.boot.copies_agree = false, "copies differ"),
+        (|f| f.boot.tries = None, "count of tries"),
+        (|f| f.slots.get_mut(&Slot::A).unwrap().inventory = None, "no system"),
+        (|f| f.slots.get_mut(&Slot::B).unwrap().missing = vec!["/boot/x".into()], "/boot/x is"),
+    ];
+    for (spoil, text) in cases {
+        let mut facts = upgraded();
+        spoil(&mut facts);
+        let told = wrong(&facts);
+        assert!(told.len() == 1 && told[0].contains(text), "{told:?}: {text}");
+    }
+}

@@ -164,7 +164,7 @@ impl Scene {
     ) -> Result<(), Failure> {
         let release = Release::open(self.second.dir()).unwrap();
         let plan = self.plan(facts).unwrap();
-        let mut site = ImageSite::open(&plan).unwrap();
+        let mut site = AtRest::open(Rest::Image, &plan).unwrap();
         run(&plan, &release, &mut site, &Cancel::default(), tell)
     }
 
