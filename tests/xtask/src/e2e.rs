@@ -9,6 +9,7 @@ mod media;
 mod offline;
 mod packages;
 mod refusals;
+mod upgrade;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -52,6 +53,9 @@ const SCENARIOS: &[Scenario] = &[
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
+    scenario("upgrade", 20, "upgrade, trial, rollback, forward", upgrade::there_and_back),
+    scenario("upgrade-dies", 20, "new kernel panics, new Xen missing", upgrade::dies),
+    scenario("upgrade-unwell", 20, "new system comes up and is not well", upgrade::unwell),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("no-disk", 2, "a machine without any disk", media::no_disk),
     scenario("small-disk", 1, "a disk below 12 GiB", refusals::small_disk),

@@ -12,7 +12,7 @@ use crate::folders::Folders;
 use crate::install;
 use crate::products::{self, Products};
 use crate::qemu::accel::Accel;
-use crate::qemu::{Display, Firmware, MEMORY_MIB, MediumKind};
+use crate::qemu::{CPUS, Display, Firmware, MEMORY_MIB, MediumKind};
 use crate::report::Report;
 
 /// Measured: seconds; ten times that on a busy machine.
@@ -117,7 +117,7 @@ impl Lab {
             .arg(&self.products.release)
             .arg("--out")
             .arg(&disk)
-            .args(["--size", "60GiB", "--cpus", "2", "--memory", &format!("{MEMORY_MIB}MiB")])
+            .args(["--size", "60GiB", "--cpus", CPUS, "--memory", &format!("{MEMORY_MIB}MiB")])
             .limit(OFFLINE_LIMIT);
         let log = self.run.join("offline.log");
         products::run_logged(&mut self.report, "image-builder disk", &call, &log)?;

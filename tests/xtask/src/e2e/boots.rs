@@ -26,16 +26,29 @@ pub(super) fn install_bios(lab: &mut Lab) -> Result<()> {
 pub(super) fn rescue(lab: &mut Lab) -> Result<()> {
     let disk = lab.installed_copy(Firmware::Bios, "rescue")?;
     let disks = [Disk { path: disk, serial: TARGET }];
-    let spec = dom0::spec(lab, "rescue", Firmware::Bios, &disks);
-    lab.report.stage("rescue: a shell and what it knows", |tick| {
+    in_rescue(lab, "rescue", &disks, "host-installer facts", &[TARGET, "root-"])
+}
+
+/// Types a command at the prompt of the rescue entry, waits for words in what it says, one after
+/// the other, and cuts the power.
+pub(super) fn in_rescue(
+    lab: &mut Lab,
+    name: &str,
+    disks: &[Disk],
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
+    let spec = dom0::spec(lab, name, Firmware::Bios, disks);
+    lab.report.stage(&format!("{name}: a shell and what it says"), |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&["Rescue (key r)"], MENU_LIMIT, tick)?;
         machine.serial.type_line("r")?;
         machine.serial.wait_for_any(&["rescue: nothing is installed"], SHELL_LIMIT, tick)?;
         machine.serial.wait_for_any(&["# "], SHELL_LIMIT, tick)?;
-        machine.serial.type_line("host-installer facts")?;
-        machine.serial.wait_for_any(&[TARGET], SHELL_LIMIT, tick)?;
-        machine.serial.wait_for_any(&["root-"], SHELL_LIMIT, tick)?;
+        machine.serial.type_line(command)?;
+        for word in words {
+            machine.serial.wait_for_any(&[word], SHELL_LIMIT, tick)?;
+        }
         machine.cut_power()
     })
 }
