@@ -39,6 +39,8 @@ pub trait World: Run {
     /// Time that has passed since some fixed moment.
     fn elapsed(&self) -> Duration;
     fn wait(&mut self, duration: Duration);
+    /// Storage repositories that exist and are not attached, in words.
+    fn unattached(&mut self) -> Vec<String>;
     /// Keeps what booted well as something to fall back to; an error is a warning.
     fn keep_xen(&mut self) -> Result<(), BootMenuError>;
     /// The boot partition, held by nobody else. Found anew each time.

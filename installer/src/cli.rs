@@ -92,6 +92,11 @@ enum Command {
     Bless,
     /// In dom0: write the boot menu of the running slot anew.
     BootMenu,
+    /// In dom0: attach the storage repositories, or make those that do not exist yet.
+    Storage {
+        #[arg(value_enum)]
+        task: StorageTask,
+    },
     /// In dom0: show what is installed, and what the boot loader will start.
     Status {
         #[arg(long)]
@@ -127,6 +132,12 @@ struct MachineArgs {
     /// How the machine starts. Default: as this one does, UEFI for images.
     #[arg(long)]
     firmware: Option<FirmwareArg>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StorageTask {
+    Attach,
+    Make,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -212,6 +223,7 @@ fn perform(command: Command) -> Outcome {
         Command::Verify(args) => upgrade::verify(&args),
         Command::Bless => dom0::bless(),
         Command::BootMenu => dom0::boot_menu(),
+        Command::Storage { task } => dom0::storage(task),
         Command::Status { json } => dom0::status(json),
     }
 }

@@ -20,6 +20,7 @@ pub mod ports;
 pub mod probe;
 pub mod release_dir;
 pub mod slot;
+pub mod storage;
 pub mod sys;
 pub mod upgrade;
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod sysfs;
 mod users;
 
 pub use content::Content;
-pub(crate) use disk::{PartitionNode, partition_nodes, whole_disks};
+pub(crate) use disk::{PartitionNode, identities, partition_nodes, whole_disks};
 pub(crate) use reader::Reader;
 pub(crate) use sysfs::attribute;
 pub(crate) use users::mount_points;

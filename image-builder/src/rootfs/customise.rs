@@ -22,6 +22,9 @@ const ENABLED: &[&str] = &[
     "xenhost-first-boot.service",
     "xenhost-root-password.service",
     "xenhost-ssh-keys.service",
+    "xenhost-storage-make.service",
+    "xenhost-storage.service",
+    "xenhost-time-servers.path",
 ];
 /// Waiting for a network would hold up guests on a host whose DHCP server is away, and Debian's
 /// maker of SSH keys runs at what systemd takes for a first boot only.

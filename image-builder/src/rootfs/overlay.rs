@@ -48,11 +48,16 @@ pub const FILES: &[File] = &[
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-first-boot.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-root-password.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-ssh-keys.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-storage-make.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-storage.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-time-servers.path"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-time-servers.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system.conf.d/xenhost.conf"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/ask-root-password"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/first-boot"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/refresh-boot-menu"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/ssh-keys"),
+    file!(AfterPackages, 0o755, "usr/lib/xenhost/time-servers"),
     file!(AfterPackages, 0o755, "usr/sbin/update-grub"),
 ];
 

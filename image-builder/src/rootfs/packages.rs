@@ -44,9 +44,12 @@ const MINIMAL: &[&str] = &[
 ];
 
 /// `qemu-system-xen` serves HVM guests; `ovmf` and `seabios` are their firmware.
+/// What keeps the clock right: one of the two, they conflict.
+const TIME_MINIMAL: &str = "systemd-timesyncd";
+const TIME_STANDARD: &str = "chrony";
+
 const STANDARD: &[&str] = &[
     "bash-completion",
-    "chrony",
     "curl",
     "ethtool",
     "ipxe-qemu",
@@ -82,9 +85,13 @@ const FIRMWARE_COMPONENTS: [&str; 2] = ["non-free-firmware", "non-free"];
 pub fn packages(profile: Profile, sources: &[Source]) -> (Vec<&'static str>, Option<String>) {
     let mut names = MINIMAL.to_vec();
     match profile {
-        Profile::Minimal => (names, None),
+        Profile::Minimal => {
+            names.push(TIME_MINIMAL);
+            (names, None)
+        }
         Profile::Standard => {
             names.extend(STANDARD);
+            names.push(TIME_STANDARD);
             let components = sources.iter().take(1).flat_map(|s| &s.components);
             if components.into_iter().any(|c| FIRMWARE_COMPONENTS.contains(&c.as_str())) {
                 names.extend(STANDARD_FIRMWARE);

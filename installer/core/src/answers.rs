@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use partitioner::table::{Compat, LayoutChoice};
 use partitioner::units::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 mod file;
 mod mask;
@@ -141,20 +141,45 @@ pub struct Safety {
     pub protect: Vec<(String, Selector)>,
 }
 
-/// What becomes of the rest of the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// Where guest disks will be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Storage {
+    /// The rest of the host disk.
     pub sr: StorageKind,
+    /// Names of `disks` that become a repository each, as a whole.
+    pub disks: BTreeMap<String, SrKind>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StorageKind {
     /// A partition for guest disks, which nothing is put on.
     #[default]
     Partition,
     /// Not even a partition.
     None,
+    /// A repository in that partition.
+    Made(SrKind),
+}
+
+/// What a storage repository is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SrKind {
+    /// A volume group; each guest disk is a volume.
+    Lvm,
+    /// An ext4 file system; each guest disk is a file.
+    Ext,
+}
+
+impl SrKind {
+    pub const ALL: [Self; 2] = [Self::Lvm, Self::Ext];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lvm => "lvm",
+            Self::Ext => "ext",
+        }
+    }
 }
 
 /// What may be destroyed on the chosen disk.

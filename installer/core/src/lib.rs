@@ -14,6 +14,7 @@ pub mod release;
 pub mod request;
 #[cfg(test)]
 mod samples;
+pub mod storage;
 pub mod target;
 pub mod upgrade;
 pub mod values;

@@ -28,7 +28,7 @@ use crate::dom0_size::Dom0Size;
 use crate::facts::{DiskFacts, Firmware, HostFacts};
 use crate::outcome::Exit;
 use crate::release::Manifest;
-use crate::request::{InstallRequest, Refusal};
+use crate::request::{InstallRequest, Refusal, Wanted};
 
 /// What will be done to one disk.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What will be lost, one line per thing. Empty for a blank disk.
     pub destroys: Vec<String>,
+    /// Made by dom0 after its first good boot, where it is blank until then.
+    pub repositories: Vec<Wanted>,
     /// What stays as it is: every other disk.
     pub keeps: Vec<String>,
     /// SHA-256 in lower-case hexadecimal.
@@ -90,7 +92,8 @@ impl Plan {
     /// identifiers of one source and performed with those of another.
     #[must_use]
     pub fn draw(&self, ids: &mut Ids) -> Self {
-        Self { table: self.table.draw(ids), ids: FsIds::draw(ids), ..self.clone() }
+        let repositories = self.repositories.iter().map(|wanted| wanted.draw(ids)).collect();
+        Self { table: self.table.draw(ids), ids: FsIds::draw(ids), repositories, ..self.clone() }
     }
 }
 
@@ -107,8 +110,8 @@ pub fn plan(
         layout: request.layout,
         boot_size: request.boot_size,
         compat: request.compat,
-        sr: match request.storage.sr {
-            StorageKind::Partition => SrChoice::Rest,
+        sr: match request.sr {
+            StorageKind::Partition | StorageKind::Made(_) => SrChoice::Rest,
             StorageKind::None => SrChoice::None,
         },
         ..TableRequest::new(facts.firmware.into())
@@ -118,6 +121,7 @@ pub fn plan(
     let dom0 = dom0_size(request, facts)?;
     fit::memory(dom0, facts.memory)?;
     fit::partitions(&table, manifest)?;
+    fit::repositories(disk, &table, &request.repositories)?;
     let mut plan = Plan {
         firmware: facts.firmware,
         disk: disk.clone(),
@@ -127,7 +131,8 @@ pub fn plan(
         boot_files: boot_files(manifest)?,
         dom0,
         destroys: disk.content.clone(),
-        keeps: keeps(disk, &facts.disks),
+        repositories: request.repositories.iter().map(|wanted| wanted.draw(ids)).collect(),
+        keeps: keeps(disk, &request.repositories, &facts.disks),
         digest: String::new(),
         table,
     };
@@ -223,10 +228,14 @@ pub(crate) fn boot_files(manifest: &Manifest) -> Result<BootFiles, Refusal> {
     })
 }
 
-fn keeps(chosen: &DiskFacts, disks: &[DiskFacts]) -> Vec<String> {
+fn keeps(chosen: &DiskFacts, repositories: &[Wanted], disks: &[DiskFacts]) -> Vec<String> {
+    let taken = |disk: &DiskFacts| {
+        let mut others = repositories.iter().filter_map(|wanted| wanted.disk.as_ref());
+        disk.path == chosen.path || others.any(|other| other.path == disk.path)
+    };
     disks
         .iter()
-        .filter(|disk| disk.path != chosen.path)
+        .filter(|disk| !taken(disk))
         .map(|disk| format!("{}: never written", lines::disk(disk)))
         .collect()
 }

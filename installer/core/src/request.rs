@@ -11,11 +11,13 @@ mod existing;
 mod machine;
 mod network;
 mod selector;
+mod storage;
 
 pub use selector::Selector;
+pub use storage::Wanted;
 
 use crate::answers::{
-    Access, Boot, Finish, Health, Network, OnExisting, RawAnswers, Script, Storage, System, Xen,
+    Access, Boot, Finish, Health, Network, OnExisting, RawAnswers, Script, StorageKind, System, Xen,
 };
 use crate::facts::{DiskFacts, HostFacts};
 use crate::outcome::Exit;
@@ -32,7 +34,9 @@ pub struct InstallRequest {
     pub layout: LayoutChoice,
     pub boot_size: Option<Bytes>,
     pub compat: Compat,
-    pub storage: Storage,
+    /// What becomes of the rest of the host disk.
+    pub sr: StorageKind,
+    pub repositories: Vec<Wanted>,
     pub on_existing: OnExisting,
     /// Each interface by its address, where the machine's interfaces are known.
     pub network: Network,
@@ -89,7 +93,8 @@ pub fn resolve(answers: &RawAnswers, facts: &HostFacts) -> Result<InstallRequest
         layout: answers.layout,
         boot_size: answers.boot_size,
         compat: answers.compat,
-        storage: answers.storage,
+        sr: answers.storage.sr,
+        repositories: storage::wanted(answers, disk, facts)?,
         on_existing: answers.on_existing,
         network: network::pinned(&answers.network, facts)?,
         system: answers.system.clone(),

@@ -14,7 +14,7 @@ use installer_core::answers::json_schema;
 use serde_json::Value;
 
 /// What only the reader can tell.
-const NOT_FOR_A_SCHEMA: [(&str, &str); 7] = [
+const NOT_FOR_A_SCHEMA: [(&str, &str); 8] = [
     ("alias", "readers of YAML resolve it"),
     ("gateway-outside", "which network an address is in"),
     ("links-do-not-fit", "which names are used, and how often"),
@@ -22,6 +22,7 @@ const NOT_FOR_A_SCHEMA: [(&str, &str); 7] = [
     ("nobody-can-log-in", "several answers together"),
     ("password-control", "a schema that shows what it refuses would show the password"),
     ("schema-not-first", "the order of keys"),
+    ("storage", "which disk is the host's, and which are named"),
 ];
 
 fn folder(name: &str) -> PathBuf {

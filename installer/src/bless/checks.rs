@@ -28,6 +28,7 @@ pub(super) fn unwell(world: &mut dyn World) -> Vec<String> {
     wrong.extend(no_bridge(world.root()));
     wrong.extend(no_toolstack(world));
     wrong.extend(failed_units(world));
+    wrong.extend(world.unattached());
     wrong
 }
 

@@ -22,6 +22,7 @@ struct Dom0 {
     calls: Vec<String>,
     log: Option<Log>,
     no_xen: bool,
+    unattached: Vec<String>,
 }
 
 const TRIAL: BootState =
@@ -44,6 +45,7 @@ impl Dom0 {
             calls: Vec::new(),
             log: None,
             no_xen: false,
+            unattached: Vec::new(),
         };
         dom0.make_boot(state);
         dom0
@@ -126,6 +128,10 @@ impl World for Dom0 {
 
     fn wait(&mut self, duration: Duration) {
         self.elapsed += duration;
+    }
+
+    fn unattached(&mut self) -> Vec<String> {
+        self.unattached.clone()
     }
 
     fn keep_xen(&mut self) -> Result<(), BootMenuError> {

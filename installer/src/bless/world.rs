@@ -10,6 +10,7 @@ use super::{BlessError, World, boot_partition};
 use crate::boot_menu::{self, BootMenuError};
 use crate::call::{Call, CallError, Output, Processes, Run};
 use crate::probe::Machine;
+use crate::storage::ThisDom0;
 
 /// The dom0 that this program runs in.
 #[derive(Debug)]
@@ -48,6 +49,10 @@ impl World for ThisHost {
     #[expect(clippy::disallowed_methods, reason = "this is the port that waits")]
     fn wait(&mut self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    fn unattached(&mut self) -> Vec<String> {
+        crate::storage::unattached(&mut ThisDom0::new())
     }
 
     fn keep_xen(&mut self) -> Result<(), BootMenuError> {

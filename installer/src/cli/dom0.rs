@@ -9,9 +9,10 @@ use installer_core::outcome::Exit;
 use installer_core::target::Inventory;
 use serde::Serialize;
 
-use super::{Ended, Outcome, print, say, show};
+use super::{Ended, Outcome, StorageTask, print, say, show};
 use crate::bless::{self, Boot, Limits, ThisHost};
 use crate::boot_menu;
+use crate::storage::{self, Dom0 as _, Done, Task, ThisDom0};
 
 const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
@@ -38,6 +39,35 @@ fn limits() -> Limits {
         }
         None => Limits::DEFAULT,
     }
+}
+
+/// One line for each repository, which the unit sends to console and journal. All are tried.
+pub(super) fn storage(task: StorageTask) -> Outcome {
+    let task = match task {
+        StorageTask::Attach => Task::Attach,
+        StorageTask::Make => Task::Make,
+    };
+    let mut dom0 = ThisDom0::new();
+    let repositories = storage::wanted(dom0.root())
+        .map_err(|e| Ended::early(Exit::InternalError, &format!("storage: {e}")))?;
+    let mut wrong = Vec::new();
+    for repository in &repositories {
+        let title = format!("repository {} ({})", repository.name, repository.kind.word());
+        match storage::tend(&mut dom0, repository, task) {
+            Ok(Done::Made { device }) => {
+                print(&format!("xenhost: {title}: made on {}\n", device.display()));
+            }
+            Ok(Done::Attached { device }) => {
+                print(&format!("xenhost: {title}: attached, {}\n", device.display()));
+            }
+            Ok(Done::NotYet) => print(&format!("xenhost: {title}: nothing to attach\n")),
+            Err(error) => wrong.push(format!("{title}: {error}")),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Ended::early(Exit::InternalError, &wrong.join("\n")))
 }
 
 /// Called by package hooks, whose output people see: one line for each thing that can boot.

@@ -68,6 +68,27 @@ pub(crate) fn partition_nodes(
     Ok(found)
 }
 
+/// A disk, by what the hardware tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identified {
+    pub(crate) path: PathBuf,
+    pub(crate) serial: Option<String>,
+    pub(crate) wwn: Option<String>,
+    pub(crate) size: Bytes,
+}
+
+/// Every disk, without a look at what is on it.
+pub(crate) fn identities(machine: &Machine) -> Result<Vec<Identified>, ProbeError> {
+    let mut found = Vec::new();
+    for name in whole_disks(machine)? {
+        let size = size(&machine.sys.join("block").join(&name))?;
+        let identity::Identity { serial, wwn, .. } = identity::of(machine, &name);
+        let path = machine.dev.join(name.replace('!', "/"));
+        found.push(Identified { path, serial, wwn, size });
+    }
+    Ok(found)
+}
+
 pub(super) fn facts(
     machine: &Machine,
     name: &str,

@@ -114,6 +114,8 @@ pub enum Ntp {
     Default,
     /// Nobody: no time service runs.
     None,
+    /// The servers that DHCP names, and no others.
+    Dhcp,
     Servers(Vec<Server>),
 }
 

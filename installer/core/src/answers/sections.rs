@@ -13,6 +13,7 @@ mod links;
 mod machine;
 mod network;
 mod scripts;
+mod storage;
 mod system;
 mod xen;
 
@@ -69,11 +70,12 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
     let disks = top.required("disks", problems).and_then(|node| disks::disks(node, problems));
     let safety =
         or_default(top.optional("safety"), |n| machine::safety(n, disks.as_ref(), problems));
+    let storage = or_default(top.optional("storage"), |n| storage::storage(n, problems));
     let layout = top.required("layout", problems).and_then(|node| {
-        let used = safety.as_ref().map(machine::protected).unwrap_or_default();
-        disks::layout(node, disks.as_ref(), &used, problems)
+        let protected = safety.as_ref().map(machine::protected).unwrap_or_default();
+        let storage = storage.as_ref().map(|s| s.disks.keys().map(String::as_str).collect());
+        disks::layout(node, disks.as_ref(), &disks::Uses { protected, storage }, problems)
     });
-    let storage = or_default(top.optional("storage"), |n| disks::storage(n, problems));
     let on_existing = or_default(top.optional("on_existing"), |n| on_existing(n, problems));
     source(top, problems);
     let network =

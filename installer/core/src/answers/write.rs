@@ -6,7 +6,7 @@ use partitioner::table::{Compat, LayoutChoice};
 
 use super::{
     Access, Answers, Bond, BondMode, Finish, Ipv4, Ipv6, Link, MachineRules, Network, NicMatch,
-    Ntp, OnExisting, RawAnswers, SCHEMA, Safety, StorageKind, UpgradeLayout, Vlan, Xen,
+    Ntp, OnExisting, RawAnswers, SCHEMA, Safety, Storage, StorageKind, UpgradeLayout, Vlan, Xen,
 };
 use crate::facts::Firmware;
 use crate::request::Selector;
@@ -58,9 +58,7 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     top.map("disks", named_disks(disks, &[]));
     top.map("safety", safety(&answers.safety));
     top.map("layout", layout(answers));
-    if answers.storage.sr == StorageKind::None {
-        top.map("storage", Map::of([("sr", text("none"))]));
-    }
+    top.map("storage", storage(&answers.storage));
     if answers.on_existing != OnExisting::Refuse {
         top.put("on_existing", text(answers.on_existing.word()));
     }
@@ -85,6 +83,21 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     let scripts = scripts.map(|s| Out::Map(Map::of([("inline", text(s.inline.expose()))])));
     top.items("first_boot", scripts.collect());
     top.map("finish", finish(answers.finish));
+}
+
+fn storage(storage: &Storage) -> Map {
+    let mut map = Map::default();
+    match storage.sr {
+        StorageKind::Partition => {}
+        StorageKind::None => map.put("sr", text("none")),
+        StorageKind::Made(kind) => map.put("sr", text(kind.word())),
+    }
+    let mut disks = Map::default();
+    for (name, kind) in &storage.disks {
+        disks.put(name, text(kind.word()));
+    }
+    map.map("disks", disks);
+    map
 }
 
 fn machine(rules: &MachineRules) -> Map {
@@ -189,6 +202,7 @@ fn network(network: &Network) -> Map {
     match ntp {
         Ntp::Default => {}
         Ntp::None => map.put("ntp", text("none")),
+        Ntp::Dhcp => map.put("ntp", text("dhcp")),
         Ntp::Servers(servers) => map.list("ntp", servers.iter().map(Server::as_str)),
     }
     map.some("proxy", proxy.as_ref().map(|url| text(url.as_str())));

@@ -20,7 +20,7 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
     let first_boot: Vec<String> =
         request.first_boot.iter().map(|script| sha256(script.inline.expose())).collect();
     // Keys are sorted by serde_json, so that the form does not depend on the order here.
-    let canonical = json!({
+    let mut canonical = json!({
         "disk": {
             "serial": disk.serial,
             "wwn": disk.wwn,
@@ -52,6 +52,13 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
             "finish": request.finish,
         },
     });
+    if !plan.repositories.is_empty()
+        && let Some(map) = canonical.as_object_mut()
+    {
+        let wanted = plan.repositories.iter().map(|wanted| &wanted.repository);
+        let places = wanted.map(|r| json!([r.name, r.kind, r.place])).collect();
+        map.insert("repositories".to_owned(), places);
+    }
     sha256(&canonical.to_string())
 }
 

@@ -6,9 +6,11 @@ use partitioner::units::Bytes;
 
 use super::size_of;
 use crate::dom0_size::Dom0Size;
+use crate::facts::DiskFacts;
 use crate::outcome::Exit;
 use crate::release::{GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Manifest};
-use crate::request::Refusal;
+use crate::request::{Refusal, Wanted};
+use crate::storage::Place;
 
 /// What Xen itself and the smallest guest need beside dom0.
 const BESIDE_DOM0_MIB: u64 = 384;
@@ -39,6 +41,25 @@ pub(super) fn partitions(table: &TablePlan, manifest: &Manifest) -> Result<(), R
     let bytes = files.into_iter().try_fold(BOOT_SPARE.get(), u64::checked_add);
     let need = Bytes::new(bytes.unwrap_or(u64::MAX));
     holds(table, Role::Boot, need, "what goes onto the boot partition")
+}
+
+/// A repository on the host disk needs its partition, which a small disk has no room for.
+pub(super) fn repositories(
+    disk: &DiskFacts,
+    table: &TablePlan,
+    repositories: &[Wanted],
+) -> Result<(), Refusal> {
+    let asked = repositories.iter().any(|wanted| wanted.repository.place == Place::HostDisk);
+    if asked && table.partition(Role::Sr).is_none() {
+        let what = format!(
+            "{} has {}, which leaves no room for a storage repository",
+            disk.path, disk.size
+        );
+        return Err(
+            Refusal::new(Exit::Unsuitable, what).hint("`storage: {sr: none}` asks for none")
+        );
+    }
+    Ok(())
 }
 
 fn holds(table: &TablePlan, role: Role, need: Bytes, what: &str) -> Result<(), Refusal> {

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::Plan;
 use crate::facts::DiskFacts;
+use crate::request::Wanted;
+use crate::storage::Repository;
 
 /// The plan as `--json` shows it.
 pub fn to_json(plan: &Plan) -> Value {
@@ -24,6 +26,7 @@ pub fn to_json(plan: &Plan) -> Value {
             "partitions": partitions(&plan.table),
         }],
         "destroys": plan.destroys,
+        "repositories": repositories(plan),
         "keeps": plan.keeps,
         "steps": steps(plan),
         "release": plan.release,
@@ -45,6 +48,26 @@ pub(super) fn partitions(table: &TablePlan) -> Value {
         })
     });
     Value::Array(list.collect())
+}
+
+/// Storage repositories, without the identifiers that are drawn later.
+pub(super) fn repositories(plan: &Plan) -> Value {
+    let list = plan.repositories.iter().map(|Wanted { repository, disk }| {
+        json!({
+            "name": repository.name,
+            "kind": repository.kind,
+            "disk": disk.as_ref().map_or(&plan.disk.path, |disk| &disk.path),
+            "place": repository.place,
+        })
+    });
+    Value::Array(list.collect())
+}
+
+/// A repository in one line.
+pub(super) fn repository(wanted: &Wanted) -> String {
+    let Repository { name, kind, .. } = &wanted.repository;
+    let place = wanted.disk.as_ref().map_or_else(|| "partition sr".to_owned(), self::disk);
+    format!("{name} ({}): {place}", kind.word())
 }
 
 /// Titles, in the order in which the steps are performed.

@@ -38,6 +38,10 @@ pub fn render(plan: &Plan) -> String {
     ));
     put("");
     section(&mut put, "Will be destroyed:", &plan.destroys, "Nothing: the disk is blank.");
+    if !plan.repositories.is_empty() {
+        let made: Vec<String> = plan.repositories.iter().map(lines::repository).collect();
+        section(&mut put, "Made at the first good boot, on what is blank then:", &made, "");
+    }
     section(&mut put, "Is kept:", &plan.keeps, "There is no other disk.");
     put("Steps:");
     for (number, step) in (1..).zip(&plan.steps) {

@@ -11,6 +11,7 @@ use crate::bootcfg::{BootConf, slot_cfg};
 use crate::facts::HostFacts;
 use crate::plan::Plan;
 use crate::request::InstallRequest;
+use crate::storage::StorageFile;
 use crate::values::{BootArg, Hostname};
 
 /// The files, in the order in which they are written: a directory before what lies in it.
@@ -22,6 +23,7 @@ pub fn target_files(plan: &Plan, request: &InstallRequest, _: &HostFacts) -> Vec
     files.extend(clock(request.system.timezone.as_str()));
     files.extend(keyboard(request.system.keymap.as_str()));
     files.extend(records(plan, request));
+    files.extend(storage(plan));
     files.extend(login(&request.access));
     files.extend(first_boot(&request.first_boot));
     files
@@ -104,6 +106,15 @@ fn records(plan: &Plan, request: &InstallRequest) -> Vec<TargetFile> {
         TargetFile::root("boot/xenhost", 0o755, Body::Directory),
         TargetFile::file("boot/xenhost/slot.cfg", 0o644, slot),
     ]
+}
+
+/// What dom0 makes after its first good boot.
+fn storage(plan: &Plan) -> Option<TargetFile> {
+    let repositories: Vec<_> = plan.repositories.iter().map(|w| w.repository.clone()).collect();
+    if repositories.is_empty() {
+        return None;
+    }
+    Some(TargetFile::file(StorageFile::PATH, 0o644, StorageFile { repositories }.to_text()))
 }
 
 /// What every host gets, and what the answers add.

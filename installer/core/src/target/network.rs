@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::TargetFile;
-use crate::answers::{Bond, BondMode, Ipv4, Ipv6, Link, Management, Network, NicMatch, Vlan};
+use crate::answers::{Bond, BondMode, Ipv4, Ipv6, Link, Management, Network, NicMatch, Ntp, Vlan};
 use crate::values::{Cidr, LinkName, Mac};
 
 mod services;
@@ -198,7 +198,7 @@ fn matched(name: &LinkName, user: &User<'_>, management: &Management) -> String 
 }
 
 fn bridge_network(network: &Network) -> TargetFile {
-    let Network { links: _, management, dns, ntp: _, proxy: _ } = network;
+    let Network { links: _, management, dns, ntp, proxy: _ } = network;
     let mut text = format!("[Match]\nName={BRIDGE}\n\n");
     if let Some(mtu) = management.mtu {
         put(&mut text, &format!("[Link]\nMTUBytes={mtu}\n"));
@@ -234,12 +234,21 @@ fn bridge_network(network: &Network) -> TargetFile {
         let names: Vec<&str> = dns.search.iter().map(crate::values::Hostname::as_str).collect();
         put(&mut text, &format!("Domains={}", names.join(" ")));
     }
+    // Servers of a lease would come before those of the answers.
+    let own_time = matches!(ntp, Ntp::Servers(_));
     if dhcp.is_some() {
         put(&mut text, "\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no");
+        if own_time {
+            put(&mut text, "UseNTP=no");
+        }
     }
     if v6 == Ipv6::Dhcp {
         // Also where the routers do not say that there is a server.
-        put(&mut text, "\n[DHCPv6]\nUseHostname=no\n\n[IPv6AcceptRA]\nDHCPv6Client=always");
+        put(&mut text, "\n[DHCPv6]\nUseHostname=no");
+        if own_time {
+            put(&mut text, "UseNTP=no");
+        }
+        put(&mut text, "\n[IPv6AcceptRA]\nDHCPv6Client=always");
     }
     file("30-xenbr0.network", text)
 }

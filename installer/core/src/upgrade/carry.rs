@@ -58,7 +58,8 @@ pub const CARRIED: &[Pick] = &[
     // Guests: their definitions, and the links in auto/ that start them.
     Pick::Path("etc/xen"),
     Pick::Path("etc/default/xendomains"),
-    // Storage.
+    // Storage: what this host made of its disks, and how they are found.
+    Pick::Path(crate::storage::StorageFile::PATH),
     Pick::Path("etc/lvm"),
     Pick::Path("etc/iscsi"),
     Pick::Begins { folder: "etc", with: "multipath" },

@@ -195,7 +195,17 @@ enum LayoutName {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Storage {
+    /// The rest of the host disk. Default: a partition that nothing is put on.
     sr: Option<Sr>,
+    /// Disks, by their name in `disks`, that become a repository each. They must be blank.
+    disks: Option<BTreeMap<String, SrKind>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum SrKind {
+    Lvm,
+    Ext,
 }
 
 #[derive(JsonSchema)]
@@ -203,6 +213,8 @@ struct Storage {
 enum Sr {
     Partition,
     None,
+    Lvm,
+    Ext,
 }
 
 #[derive(JsonSchema)]

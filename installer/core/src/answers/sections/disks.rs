@@ -1,4 +1,4 @@
-//! `disks`, `layout` and `storage`: what is written, and what shape it gets.
+//! `disks` and `layout`: what is written, and what shape it gets.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,6 @@ use partitioner::units::Bytes;
 
 use super::super::node::{Kind, Node};
 use super::super::section::{Section, choice, text, value};
-use super::super::{Storage, StorageKind};
 use super::or_default;
 use crate::problem::{Problem, Problems};
 use crate::request::Selector;
@@ -117,6 +116,13 @@ pub(super) fn the_one(
     None
 }
 
+/// Names of disks that other sections speak of.
+pub(super) struct Uses<'a> {
+    pub(super) protected: Vec<&'a str>,
+    /// `None` where the section is not good.
+    pub(super) storage: Option<Vec<&'a str>>,
+}
+
 pub(super) struct LayoutAnswers {
     pub(super) target: String,
     pub(super) name: LayoutChoice,
@@ -127,7 +133,7 @@ pub(super) struct LayoutAnswers {
 pub(super) fn layout(
     node: &Node,
     disks: Option<&Disks>,
-    protected: &[&str],
+    uses: &Uses<'_>,
     problems: &mut Problems,
 ) -> Option<LayoutAnswers> {
     let mut section = Section::open(node, "layout", problems)?;
@@ -136,7 +142,7 @@ pub(super) fn layout(
     }
     let target = section.required("target", problems).and_then(|node| {
         let target = text(node, "layout.target", problems)?;
-        uses_every_disk(node, target, disks, protected, problems);
+        uses_every_disk(node, target, disks, uses, problems);
         Some(target.to_owned())
     });
     let name = or_default(section.optional("name"), |node| {
@@ -181,7 +187,7 @@ fn uses_every_disk(
     node: &Node,
     target: &str,
     disks: Option<&Disks>,
-    protected: &[&str],
+    uses: &Uses<'_>,
     problems: &mut Problems,
 ) {
     let Some(disks) = disks else { return };
@@ -192,38 +198,32 @@ fn uses_every_disk(
         problems.push(problem.allowed(names));
         return;
     }
+    let Uses { protected, storage } = uses;
     if protected.contains(&target) {
         let what = format!("`{target}` is protected by safety.protect");
         problems.push(Problem::new(node.at, "layout.target", what));
     }
-    for name in names.into_iter().filter(|name| *name != target && !protected.contains(name)) {
-        let what = format!("disk `{name}` is named and not used; one disk is installed to");
-        problems.push(Problem::new(node.at, format!("disks.{name}"), what));
+    for name in storage.iter().flatten() {
+        let path = format!("storage.disks.{name}");
+        let what = if !disks.contains_key(*name) {
+            format!("`{name}` is not one of the disks: {}", names.join(", "))
+        } else if *name == target {
+            format!("`{name}` is the host disk; its rest becomes a repository by `storage.sr`")
+        } else if protected.contains(name) {
+            format!("`{name}` is protected by safety.protect")
+        } else {
+            continue;
+        };
+        problems.push(Problem::new(node.at, path, what));
     }
-}
-
-pub(super) fn storage(node: &Node, problems: &mut Problems) -> Option<Storage> {
-    const PATH: &str = "storage.sr";
-    let mut section = Section::open(node, "storage", problems)?;
-    for name in ["disks", "name", "preserve_existing", "type"] {
-        section.later(name, "not available yet; `sr: none` makes no partition for guest disks");
+    let Some(storage) = storage else { return };
+    let has_use =
+        |name: &&str| *name == target || protected.contains(name) || storage.contains(name);
+    for name in names.iter().filter(|name| !has_use(name)) {
+        let what = format!("disk `{name}` is named and not used");
+        let problem = Problem::new(node.at, format!("disks.{name}"), what);
+        problems.push(problem.hint("`layout.target`, `storage.disks` or `safety.protect` use one"));
     }
-    let sr = or_default(section.optional("sr"), |node| {
-        if let Kind::Text(word) = &node.kind
-            && ["lvm", "ext"].contains(&word.as_str())
-        {
-            let what = format!(
-                "making a storage repository of the kind `{word}` is not available yet; \
-                 `partition` leaves room for one, `none` does not"
-            );
-            problems.push(Problem::new(node.at, PATH, what).allowed(["partition", "none"]));
-            return None;
-        }
-        let words = [("partition", StorageKind::Partition), ("none", StorageKind::None)];
-        choice(node, PATH, problems, &words)
-    });
-    section.finish(problems);
-    Some(Storage { sr: sr? })
 }
 
 /// A value that has a unit: a bare number is a mistake of its own.

@@ -23,13 +23,19 @@ pub(super) fn network(node: &Node, problems: &mut Problems) -> Option<Network> {
         .required("management", problems)
         .and_then(|node| management(node, &mut links, problems));
     let dns = or_default(section.optional("dns"), |node| dns(node, problems));
-    let ntp = or_default(section.optional("ntp"), |node| ntp(node, problems));
+    let ntp_at = section.optional("ntp");
+    let ntp = or_default(ntp_at, |node| ntp(node, problems));
     let proxy = or_default(section.optional("proxy"), |node| {
         super::super::section::secret(node, "network.proxy", problems, ProxyUrl::parse).map(Some)
     });
     section.finish(problems);
     let (management, dns) = (management?, dns?);
     let links = links::check(links, &management.on, problems)?;
+    if let (Some(Ntp::Dhcp), Some(node), false) = (&ntp, ntp_at, asks_dhcp(&management)) {
+        let what = "`dhcp` needs `management` with an address from DHCP: nobody names a server";
+        problems.push(Problem::new(node.at, "network.ntp", what).allowed(["default", "none"]));
+        return None;
+    }
     let told =
         matches!(management.ipv4, Ipv4::Dhcp) || matches!(management.ipv6, Ipv6::Auto | Ipv6::Dhcp);
     if !told && dns.servers.is_empty() {
@@ -37,6 +43,10 @@ pub(super) fn network(node: &Node, problems: &mut Problems) -> Option<Network> {
         problems.warn(Problem::new(node.at, "network.dns", what).hint("`dns: {servers: […]}`"));
     }
     Some(Network { links, management, dns, ntp: ntp?, proxy: proxy? })
+}
+
+const fn asks_dhcp(management: &Management) -> bool {
+    matches!(management.ipv4, Ipv4::Dhcp) || matches!(management.ipv6, Ipv6::Dhcp)
 }
 
 /// Bytes that every IPv4 link carries, and that large frames have.
@@ -186,13 +196,11 @@ fn ntp(node: &Node, problems: &mut Problems) -> Option<Ntp> {
         let servers = list(node, PATH, problems, |n, path, p| value(n, path, p, Server::parse))?;
         return Some(Ntp::Servers(servers));
     }
-    if let Kind::Text(word) = &node.kind
-        && word == "dhcp"
-    {
-        let problem = Problem::new(node.at, PATH, "time servers from DHCP are not available yet");
-        problems.push(problem.allowed(["default", "none"]).hint("a list of servers is taken"));
-        return None;
-    }
-    let off = choice(node, PATH, problems, &[("default", false), ("none", true)])?;
-    Some(if off { Ntp::None } else { Ntp::Default })
+    // Places, since the answers hold lists and are not copied.
+    let words = [("default", 0), ("dhcp", 1), ("none", 2)];
+    Some(match choice(node, PATH, problems, &words)? {
+        0 => Ntp::Default,
+        1 => Ntp::Dhcp,
+        _ => Ntp::None,
+    })
 }

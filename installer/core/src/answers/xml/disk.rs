@@ -1,7 +1,9 @@
 //! `<primary-disk>` and what belongs to it.
 
+use std::collections::BTreeMap;
+
 use super::element::Element;
-use crate::answers::{Storage, StorageKind};
+use crate::answers::{SrKind, Storage, StorageKind};
 use crate::problem::{Problem, Problems};
 use crate::request::Selector;
 
@@ -78,18 +80,19 @@ pub(super) fn storage(
         let problem = Problem::new(at, disk.path(), format!("fs-type `{text}` is not available"));
         problems.push(problem.allowed(["ext4"]));
     }
-    if let Some((at, kind)) = kind {
-        let what = format!("making a storage repository of the kind `{kind}` is not available yet");
-        problems.push(
-            Problem::new(at, "sr-type", what)
-                .hint("leave it out: the partition is made, and `vgcreate` can use it later"),
-        );
-    } else if guests == Some(true) {
-        let what = "the old installer made a storage repository of the rest of the disk; here its \
-                    partition is made and nothing is put on it yet";
-        let problem = Problem::new(disk.at(), disk.path(), what);
-        problems.warn(problem.hint("guest-storage=\"no\" makes no partition either"));
-    }
-    let sr = if guests? { StorageKind::Partition } else { StorageKind::None };
-    Some(Storage { sr })
+    let kind = match kind {
+        // What the old installer made where nothing was said.
+        None => Some(SrKind::Lvm),
+        Some((at, text)) => {
+            let kind = SrKind::ALL.into_iter().find(|kind| kind.word() == text);
+            if kind.is_none() {
+                let what = format!("sr-type `{text}` is not available");
+                let allowed = SrKind::ALL.map(SrKind::word);
+                problems.push(Problem::new(at, "sr-type", what).value(text).allowed(allowed));
+            }
+            kind
+        }
+    };
+    let sr = if guests? { StorageKind::Made(kind?) } else { StorageKind::None };
+    Some(Storage { sr, disks: BTreeMap::new() })
 }

@@ -169,12 +169,7 @@ fn ntp(root: &mut Element<'_, '_>, ipv4: Ipv4, problems: &mut Problems) -> Optio
         if !servers.is_empty() {
             return Some(Ntp::Servers(servers));
         }
-        if ipv4 == Ipv4::Dhcp {
-            let what = "the old installer took time servers from DHCP; here the time comes from \
-                        Debian's servers";
-            problems.warn(Problem::new(root.at(), "ntp", what).hint("name some in `ntp-server`"));
-        }
-        return Some(Ntp::Default);
+        return Some(if ipv4 == Ipv4::Dhcp { Ntp::Dhcp } else { Ntp::Default });
     };
     let source = ntp.attribute("source");
     let word = source.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
@@ -182,9 +177,10 @@ fn ntp(root: &mut Element<'_, '_>, ipv4: Ipv4, problems: &mut Problems) -> Optio
         ("manual", false) => Some(Ntp::Servers(servers)),
         ("default", true) => Some(Ntp::Default),
         ("none", true) => Some(Ntp::None),
+        ("dhcp", true) if ipv4 == Ipv4::Dhcp => Some(Ntp::Dhcp),
         ("dhcp", true) => {
-            let instead = "`default`, or `manual` with servers";
-            ntp.refuse(problems, "time servers from DHCP are not available yet", instead);
+            let what = "source=\"dhcp\" needs an interface with proto=\"dhcp\"";
+            ntp.refuse(problems, what, "`default`, or `manual` with servers");
             None
         }
         ("manual", true) => {

@@ -127,6 +127,7 @@ enum Ntp {
 #[schemars(rename_all = "lowercase")]
 enum NtpWord {
     Default,
+    Dhcp,
     None,
 }
 
