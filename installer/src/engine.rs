@@ -14,11 +14,10 @@ use installer_core::plan::{CheckedPlan, Plan, Step};
 use installer_core::request::InstallRequest;
 use installer_core::target::{self, label};
 use installer_core::upgrade::marker_file;
-use partitioner::head::{armed_lba0, patch_core};
+use partitioner::head::core_for;
 use partitioner::ids::Guid;
 use partitioner::layout::Role;
 use partitioner::table::Planned;
-use partitioner::units::{BlockSize, Extent, Lba};
 use partitioner::write;
 
 mod boot;
@@ -167,10 +166,9 @@ impl Prepared {
         job.release.check_sizes()?;
         host.check_room(job.release.bytes_written())?;
         let loader = job.release.read_loader_files()?;
-        let core_at = plan.table.head.core_a.map_or(Lba::new(0), Extent::first);
-        let lba0 = armed_lba0(&loader.boot_img, core_at, plan.table.geometry)?;
-        if plan.table.geometry.block_size == BlockSize::B512 {
-            patch_core(&loader.core_img, core_at)?;
+        let lba0 = write::lba0(&plan.table, &loader.boot_img)?;
+        if let Some(place) = plan.table.head.core_a {
+            core_for(&loader.core_img, place)?;
         }
         Ok(Self { loader, lba0 })
     }
@@ -224,7 +222,8 @@ impl Work<'_> {
             }
             Step::MakeBoot => self.make_boot(progress),
             Step::WriteCore => {
-                Ok(write::write_core(self.host.disk(), &self.prepared.loader.core_img)?)
+                let core = &self.prepared.loader.core_img;
+                Ok(write::write_core(self.host.disk(), table, core)?)
             }
             Step::Verify => self.verify(),
             Step::Arm => Ok(write::arm(self.host.disk(), &self.prepared.lba0)?),
@@ -233,7 +232,7 @@ impl Work<'_> {
     }
 
     fn label(&self, kind: &str) -> String {
-        label(kind, self.plan().table.disk_guid)
+        label(kind, self.plan().table.disk_id())
     }
 
     fn partition(&self, role: Role) -> Result<&Planned, HostError> {

@@ -1,4 +1,5 @@
-//! The boot partition: a FAT32 file system made whole, in a window of the target disk.
+//! The boot partition: a FAT file system made whole, in a window of the target disk. FAT32, or the
+//! small FAT12 volume of a disk with an MBR.
 //!
 //! Files are written once, in the order given, into a fresh file system, and read back through a
 //! second reading of the disk. Clusters have 4096 bytes, so that a boot state file of 1024 bytes
@@ -14,6 +15,8 @@ use partitioner::block::window::{Stream, Window};
 use partitioner::block::{BlockIo, IoError};
 use partitioner::units::{BlockSize, Extent};
 
+mod small;
+
 const CLUSTER_BYTES: u64 = 4096;
 /// The same disk for the same release: files carry no time of day.
 static TIME: EpochTimeProvider = EpochTimeProvider;
@@ -24,6 +27,14 @@ pub struct FatFile<'a> {
     /// From the root, without a leading slash. Folders are made as needed.
     pub path: &'a str,
     pub bytes: &'a [u8],
+}
+
+/// Which file system it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FatKind {
+    Fat32,
+    /// FAT12, with the reserved sectors of the MBR layout.
+    Small,
 }
 
 /// What the file system is called.
@@ -46,6 +57,8 @@ pub enum FatError {
     Full { need: u64, have: u64 },
     #[error("boot partition: blocks of {have} bytes are not 512 or 4096")]
     BlockSize { have: u64 },
+    #[error("boot partition: {have} blocks are too many for the volume before an MBR's partitions")]
+    NotSmall { have: u64 },
     #[error("boot partition: {path} reads back other bytes than were written")]
     ReadBack { path: String },
 }
@@ -56,7 +69,7 @@ impl FatError {
             Self::Io(_) | Self::Fat { .. } | Self::Flush(_) | Self::ReadBack { .. } => {
                 Exit::IoBeforeCommit
             }
-            Self::Full { .. } | Self::BlockSize { .. } => Exit::Unsuitable,
+            Self::Full { .. } | Self::BlockSize { .. } | Self::NotSmall { .. } => Exit::Unsuitable,
         }
     }
 }
@@ -68,6 +81,7 @@ pub type Progress<'p> = &'p mut dyn FnMut(u64, u64);
 pub fn make_boot(
     disk: &mut dyn BlockIo,
     extent: Extent,
+    kind: FatKind,
     name: FatName,
     files: &[FatFile<'_>],
     progress: Progress<'_>,
@@ -78,14 +92,13 @@ pub fn make_boot(
         done += bytes;
         progress(done, total);
     };
-    let options = options(disk.block_size(), extent, name)?;
-    let stream = Stream::new(Window::new(disk, extent)?);
-    let mut stream =
-        FatVolumeFormatter::format(stream, options).map_err(fat("format"))?.into_inner();
-    // The library takes the file system to begin where the stream stands.
-    stream.rewind().map_err(FatError::Flush)?;
+    let stream = formatted(disk, extent, kind, name)?;
     let volume = FatVolumeBuilder::new(stream).time_provider(&TIME).open().map_err(fat("open"))?;
-    check_room(&volume, files)?;
+    let have = match kind {
+        FatKind::Fat32 => u64::from(volume.free_cluster_count().unwrap_or(0)),
+        FatKind::Small => u64::from(small::clusters(sectors(extent)?)),
+    };
+    check_room(have, files)?;
     for file in files {
         write_file(&volume, file).map_err(fat(file.path))?;
         tell(length(file.bytes));
@@ -99,6 +112,39 @@ pub fn make_boot(
         tell(length(file.bytes));
     }
     Ok(())
+}
+
+/// An empty file system, at its start: the library takes it to begin where the stream stands.
+fn formatted(
+    disk: &mut dyn BlockIo,
+    extent: Extent,
+    kind: FatKind,
+    name: FatName,
+) -> Result<Stream<'_>, FatError> {
+    let block = disk.block_size();
+    let mut stream = Stream::new(Window::new(disk, extent)?);
+    match kind {
+        FatKind::Fat32 => {
+            let options = options(block, extent, name)?;
+            stream =
+                FatVolumeFormatter::format(stream, options).map_err(fat("format"))?.into_inner();
+            stream.rewind().map_err(FatError::Flush)?;
+        }
+        FatKind::Small => {
+            if block != BlockSize::B512 {
+                return Err(FatError::BlockSize { have: block.bytes() });
+            }
+            let hidden = u32::try_from(extent.first().get()).unwrap_or(0);
+            small::format(&mut stream, sectors(extent)?, hidden, name).map_err(FatError::Flush)?;
+        }
+    }
+    Ok(stream)
+}
+
+/// The length of a small volume.
+fn sectors(extent: Extent) -> Result<u16, FatError> {
+    let have = extent.blocks();
+    u16::try_from(have).map_err(|_| FatError::NotSmall { have })
 }
 
 fn fat(action: &str) -> impl Fn(hadris_fat::Error) -> FatError {
@@ -127,16 +173,14 @@ fn options(block: BlockSize, extent: Extent, name: FatName) -> Result<FatFormatO
 }
 
 /// The library reports a full volume when a file is written, and then closes the file as if
-/// nothing had been; so the room is counted first. One cluster for each folder is generous.
-fn check_room<D: Read + Write + Seek>(
-    volume: &FatVolume<D>,
-    files: &[FatFile<'_>],
-) -> Result<(), FatError> {
-    let need = files
-        .iter()
-        .map(|f| length(f.bytes).div_ceil(CLUSTER_BYTES) + length(f.path.as_bytes()))
-        .sum();
-    let have = u64::from(volume.free_cluster_count().unwrap_or(0));
+/// nothing had been; so the room is counted first. A cluster for each folder of each file is
+/// generous.
+fn check_room(have: u64, files: &[FatFile<'_>]) -> Result<(), FatError> {
+    let folders = |path: &str| path.bytes().filter(|byte| *byte == b'/').count();
+    let clusters = |f: &FatFile<'_>| {
+        length(f.bytes).div_ceil(CLUSTER_BYTES) + u64::try_from(folders(f.path)).unwrap_or(0)
+    };
+    let need = files.iter().map(clusters).sum();
     if need <= have { Ok(()) } else { Err(FatError::Full { need, have }) }
 }
 
@@ -197,8 +241,10 @@ mod tests {
             FatFile { path: "xenhost/reason.txt", bytes: &[] },
         ];
         let mut last = (0, 1);
-        make_boot(&mut disk, extent, NAME, &files, &mut |done, total| last = (done, total))
-            .unwrap();
+        make_boot(&mut disk, extent, FatKind::Fat32, NAME, &files, &mut |done, total| {
+            last = (done, total);
+        })
+        .unwrap();
         assert_eq!(last.0, last.1);
         path
     }
@@ -222,6 +268,40 @@ mod tests {
         }
     }
 
+    /// The reserved sectors are the boot loader's: cores lie there, and no check finds a fault.
+    #[expect(clippy::disallowed_methods, reason = "the oracle of this test is a program")]
+    #[test]
+    fn a_small_volume_with_cores_in_its_reserved_sectors_is_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("boot.img");
+        let mut disk = FileDisk::create(&path, Bytes::new(1792 * 512), BlockSize::B512).unwrap();
+        let extent = Extent::new(Lba::new(0), Lba::new(1791)).unwrap();
+        disk.write(Lba::new(0), &noise(3, 1792 * 512)).unwrap();
+        let (state, script) = (vec![b'#'; 1024], noise(9, 9000));
+        let files = [
+            FatFile { path: "xenhost/dispatch.cfg", bytes: &script },
+            FatFile { path: "xenhost/state.env", bytes: &state },
+            FatFile { path: "xenhost/state2.env", bytes: &state },
+            FatFile { path: "xenhost/tries.env", bytes: &state },
+            FatFile { path: "xenhost/reason.txt", bytes: &state },
+        ];
+        let mut make = |files: &[FatFile<'_>]| {
+            make_boot(&mut disk, extent, FatKind::Small, NAME, files, &mut |_, _| {})
+        };
+        let big = noise(1, 400 << 10);
+        let error = make(&[FatFile { path: "big", bytes: &big }]).unwrap_err().to_string();
+        assert!(error.ends_with("need 100 clusters of 4096 bytes, 86 are free"), "{error}");
+        make(&files).unwrap();
+        let out = Command::new("/usr/sbin/fsck.vfat").arg("-nv").arg(&path).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{text}");
+        assert!(text.contains("1100 reserved sectors"), "{text}");
+        assert!(text.contains("86 data clusters"), "{text}");
+        let out = Command::new("/usr/sbin/blkid").arg("-p").arg(&path).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(text.contains(r#"LABEL="XENHOSTBOOT" UUID="1234-ABCD" VERSION="FAT12""#), "{text}");
+    }
+
     #[test]
     fn files_that_do_not_fit_are_refused_before_one_is_written() {
         let dir = tempfile::tempdir().unwrap();
@@ -230,7 +310,8 @@ mod tests {
         let extent = Extent::new(Lba::new(0), Lba::new(disk.blocks() - 1)).unwrap();
         let big = vec![0; 400 << 20];
         let files = [FatFile { path: "big", bytes: &big }];
-        let error = make_boot(&mut disk, extent, NAME, &files, &mut |_, _| {}).unwrap_err();
+        let error =
+            make_boot(&mut disk, extent, FatKind::Fat32, NAME, &files, &mut |_, _| {}).unwrap_err();
         assert!(matches!(error, FatError::Full { .. }), "{error}");
         assert_eq!(error.exit(), Exit::Unsuitable);
     }

@@ -1,4 +1,5 @@
-//! Finds where a small file of a FAT32 volume lies, so that it can be overwritten in place.
+//! Finds where a small file of a FAT32 or FAT12 volume lies, so that it can be overwritten in
+//! place.
 //!
 //! In: the boot partition as a block device and a path. Out: the block where the file's only
 //! cluster begins. Read only, and deliberately not a file system: a boot state file is one cluster,
@@ -14,7 +15,7 @@ mod directory;
 mod volume;
 
 use directory::Entry;
-use volume::{Cluster, Volume};
+use volume::{Cluster, Folder, Volume};
 
 /// A directory larger than this is not one of ours.
 const DIRECTORY_CLUSTERS_MAX: u32 = 1024;
@@ -51,8 +52,8 @@ impl fmt::Display for Kind {
 pub enum LocateError {
     #[error(transparent)]
     Io(#[from] IoError),
-    #[error("{volume} is not a FAT32 volume: {what}")]
-    NotFat32 { volume: String, what: &'static str },
+    #[error("{volume} is neither a FAT32 nor a FAT12 volume: {what}")]
+    NotFat { volume: String, what: &'static str },
     #[error("{volume}: {path} does not exist, {missing:?} was not found")]
     Absent { volume: String, path: String, missing: String },
     #[error("{volume}: {path}: {part:?} is a {is}, a {wanted} is needed")]
@@ -86,7 +87,7 @@ pub fn locate(disk: &mut dyn BlockIo, path: &str) -> Result<Located, LocateError
         if !entry.folder {
             return Err(wrong_kind(&volume, path, name, Kind::File, Kind::Folder));
         }
-        folder = cluster_of(&volume, path, &entry)?;
+        folder = Folder::Chain(cluster_of(&volume, path, &entry)?);
     }
     let entry = find(&mut volume, path, folder, file_name)?;
     if entry.folder {
@@ -122,11 +123,21 @@ fn single_cluster(
 fn find(
     volume: &mut Volume<'_>,
     path: &str,
-    folder: Cluster,
+    folder: Folder,
     name: &str,
 ) -> Result<Entry, LocateError> {
     let mut reader = directory::Reader::new(name);
-    let mut cluster = Some(folder);
+    let mut cluster = match folder {
+        Folder::Chain(first) => Some(first),
+        Folder::Fixed => {
+            return match reader.search(&volume.read_fixed_root()?) {
+                directory::Search::Found(entry) => Ok(entry),
+                directory::Search::EndOfFolder | directory::Search::MoreFollows => {
+                    Err(absent(volume, path, name))
+                }
+            };
+        }
+    };
     for _ in 0..DIRECTORY_CLUSTERS_MAX {
         let Some(here) = cluster else { return Err(absent(volume, path, name)) };
         let bytes = volume.read_cluster(here)?;

@@ -149,7 +149,7 @@ impl Work<'_> {
             }
             UpgradeStep::IdentifySlot { .. } => {
                 let place = self.plan.place()?;
-                let label = label("root", self.plan.inventory.disk_guid);
+                let label = label("root", self.plan.inventory.disk_id);
                 let path = self.site.tool_path()?;
                 Ok(slot::identify(self.site, &path, place.fs_uuid, &label)?)
             }

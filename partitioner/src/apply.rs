@@ -28,11 +28,7 @@ pub fn apply(disk: &mut dyn BlockIo, table: &TablePlan) -> Result<(), ApplyError
     let lba0 = lba0(table)?;
     write::disarm(disk)?;
     write::wipe_signatures(disk, table)?;
-    match table.scheme {
-        Scheme::Gpt => write::write_table(disk, table)?,
-        // It is in LBA 0.
-        Scheme::Mbr => {}
-    }
+    write::write_table(disk, table)?;
     Ok(write::arm(disk, &lba0)?)
 }
 

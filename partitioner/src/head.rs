@@ -54,6 +54,10 @@ impl GptMap {
     }
 }
 
+/// Sectors of the MBR layout's boot volume, from LBA 256 on, before its first FAT: cores, saved
+/// boot sector and rescue record. The data begins at a multiple of 4 KiB.
+pub const MBR_RESERVED: u16 = 1100;
+
 impl HeadMap {
     pub const B512: Self = Self {
         gpt: Some(GptMap { header: Lba::new(1), array: blocks(2, 33), spare: blocks(34, 65) }),
@@ -73,13 +77,14 @@ impl HeadMap {
         first_usable: Lba::new(256),
     };
 
-    /// The MBR layout: all lies in the reserved sectors of the volume at LBA 256.
+    /// The MBR layout: all lies in the reserved sectors of the volume at LBA 256. GRUB's core with
+    /// all that a host needs takes 437 sectors.
     pub const MBR: Self = Self {
         gpt: None,
-        old_lba0: Some(Lba::new(1032)),
-        rescue: blocks(1033, 1095),
-        core_a: Some(blocks(264, 647)),
-        core_b: Some(blocks(648, 1031)),
+        old_lba0: Some(Lba::new(1288)),
+        rescue: blocks(1289, 1351),
+        core_a: Some(blocks(264, 775)),
+        core_b: Some(blocks(776, 1287)),
         first_usable: Lba::new(2048),
     };
 
@@ -188,7 +193,7 @@ pub fn switched_lba0(boot_img: &[u8], core_lba: Lba, old: &[u8]) -> Result<Vec<u
 }
 
 /// `boot.img` with its four fields set and its table empty.
-fn patch_boot(boot_img: &[u8], core_lba: Lba) -> Result<[u8; SECTOR], HeadError> {
+pub(crate) fn patch_boot(boot_img: &[u8], core_lba: Lba) -> Result<[u8; SECTOR], HeadError> {
     let have = boot_img.len();
     let image: &[u8; SECTOR] =
         boot_img.try_into().map_err(|_| HeadError::BootImageLength { have })?;
@@ -243,6 +248,14 @@ pub fn patch_core(core: &[u8], lba: Lba) -> Result<Vec<u8>, HeadError> {
     put(&mut image, CORE_BLOCK_LIST + 8, &rest.to_le_bytes());
     put(&mut image, CORE_BLOCK_LIST + 10, &CORE_SEGMENT.to_le_bytes());
     Ok(image)
+}
+
+/// The core image as it lies in its place, which it has to fit into.
+pub fn core_for(core: &[u8], place: Extent) -> Result<Vec<u8>, HeadError> {
+    let image = patch_core(core, place.first())?;
+    let (max, sectors) = (place.blocks(), image.len().div_ceil(SECTOR));
+    let have = u64::try_from(sectors).unwrap_or(u64::MAX);
+    if have <= max { Ok(image) } else { Err(HeadError::CoreTooLarge { have, max }) }
 }
 
 /// The sector, and zeros up to the end of its block.
@@ -333,5 +346,23 @@ mod tests {
         assert_eq!(sector[CODE_END - 2..CODE_END], [b'x', 0], "the text ends with a zero");
         assert_eq!(sector[CODE_END..SIGNATURE], [0; SIGNATURE - CODE_END]);
         assert_eq!(sector[SIGNATURE..], [0x55, 0xAA]);
+    }
+
+    #[test]
+    fn a_core_that_is_larger_than_its_place_is_refused() {
+        let place = HeadMap::MBR.core_a.unwrap();
+        assert_eq!(core_for(&core_img(512 * SECTOR), place).unwrap().len(), 512 * SECTOR);
+        let error = core_for(&core_img(512 * SECTOR + 1), place).unwrap_err().to_string();
+        assert_eq!(error, "core image takes 513 sectors, the head of the disk has 512");
+    }
+
+    /// Cores, saved sector and record lie between the volume's boot sector and its first FAT.
+    #[test]
+    fn the_reserved_sectors_of_an_mbr_hold_all_that_is_not_a_file() {
+        let volume = 256;
+        let last = HeadMap::MBR.rescue.last().get();
+        assert!(last < volume + u64::from(MBR_RESERVED));
+        // Two FATs of a sector each and a root directory of two.
+        assert_eq!((volume + u64::from(MBR_RESERVED) + 4) % 8, 0);
     }
 }

@@ -19,6 +19,7 @@ use crate::block::window::Window;
 use crate::block::{BlockIo, IoError};
 use crate::head::{NOT_FINISHED, disarmed_lba0};
 use crate::ids::Guid;
+use crate::partuuid::{DiskId, PartUuid};
 use crate::units::{Extent, Lba};
 
 pub use problem::TableProblem;
@@ -99,6 +100,31 @@ pub struct Inspection {
     /// One line per thing, for people and for `on_existing`. Empty for a blank disk, for one with
     /// an empty table, and for an interrupted install of ours.
     pub content: Vec<String>,
+}
+
+impl Inspection {
+    /// Who the disk is, if it has a table that can be read.
+    pub fn disk_id(&self) -> Option<DiskId> {
+        match self.table {
+            Table::Gpt { disk_guid, .. } => Some(DiskId::Gpt(disk_guid)),
+            Table::Mbr { disk_signature } => Some(DiskId::Mbr(disk_signature)),
+            Table::None | Table::GptDamaged { .. } | Table::Unfinished => None,
+        }
+    }
+
+    /// How Linux names one of its partitions. An MBR without a signature names none.
+    pub fn partuuid(&self, found: &Found) -> Option<PartUuid> {
+        match self.table {
+            Table::Mbr { disk_signature: signature } if signature != 0 => {
+                Some(PartUuid::Mbr { signature, number: found.number })
+            }
+            Table::Mbr { .. }
+            | Table::Gpt { .. }
+            | Table::None
+            | Table::GptDamaged { .. }
+            | Table::Unfinished => found.guid.map(PartUuid::Gpt),
+        }
+    }
 }
 
 /// Reads what is there.

@@ -2,8 +2,8 @@
 //! cut cannot turn against the host.
 //!
 //! Pure: [`units`], [`ids`], [`layout`], [`table`], [`plan`], [`check`], [`head`], [`gpt`],
-//! [`mbr`]. Only [`block`] and its children touch devices and files; [`write`], [`apply`], [`sr`]
-//! and [`inspect`] reach a disk through it.
+//! [`mbr`], [`partuuid`]. Only [`block`] and its children touch devices and files; [`write`],
+//! [`apply`], [`sr`] and [`inspect`] reach a disk through it.
 
 pub mod apply;
 pub mod block;
@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod installations;
 pub mod layout;
 pub mod mbr;
+pub mod partuuid;
 pub mod plan;
 pub mod repair;
 pub mod rescue;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::head::HeadMap;
 use crate::ids::{Guid, Ids};
 use crate::layout::{Firmware, LayoutName, Role, Scheme};
+use crate::partuuid::{DiskId, PartUuid};
 use crate::units::{BlockSize, Bytes, Extent};
 
 mod error;
@@ -186,10 +187,18 @@ impl TablePlan {
     }
 
     /// How Linux names the partition: its GUID, or the disk signature and its number.
-    pub fn partuuid(&self, planned: &Planned) -> String {
+    pub fn partuuid(&self, planned: &Planned) -> PartUuid {
         match self.scheme {
-            Scheme::Gpt => planned.guid.to_string(),
-            Scheme::Mbr => format!("{:08x}-{:02x}", self.mbr_signature, planned.number),
+            Scheme::Gpt => PartUuid::Gpt(planned.guid),
+            Scheme::Mbr => PartUuid::Mbr { signature: self.mbr_signature, number: planned.number },
+        }
+    }
+
+    /// Who the disk is, whatever is on it.
+    pub fn disk_id(&self) -> DiskId {
+        match self.scheme {
+            Scheme::Gpt => DiskId::Gpt(self.disk_guid),
+            Scheme::Mbr => DiskId::Mbr(self.mbr_signature),
         }
     }
 }

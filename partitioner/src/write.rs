@@ -9,10 +9,12 @@ pub mod takeover;
 
 use crate::block::{BlockIo, IoError};
 use crate::gpt::{self, GptError};
-use crate::head::{self, HeadError, HeadMap};
+use crate::head::{self, HeadError};
+use crate::layout::Scheme;
+use crate::mbr::{self, CODE_BYTES, MbrError};
 use crate::rescue::RescueError;
 use crate::table::{TablePlan, wipe_set};
-use crate::units::Lba;
+use crate::units::{Extent, Lba};
 use commit::CommitError;
 
 /// LBA 0, the commit of a fresh install.
@@ -26,6 +28,8 @@ pub enum WriteError {
     Head(#[from] HeadError),
     #[error(transparent)]
     Gpt(#[from] GptError),
+    #[error(transparent)]
+    Mbr(#[from] MbrError),
     #[error(transparent)]
     Rescue(#[from] RescueError),
     #[error(transparent)]
@@ -61,11 +65,15 @@ pub fn wipe_signatures(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), W
     Ok(disk.flush()?)
 }
 
-/// Writes both copies of the table. Nothing reads them yet: LBA 0 has no 0xEE entry.
+/// Writes both copies of a GPT. Nothing reads them yet: LBA 0 has no 0xEE entry. An MBR is a part
+/// of LBA 0, which comes last: for it nothing is written here.
 ///
 /// The flushes between the parts are not needed for the fresh install; they keep this function
 /// right for a disk that is armed.
 pub fn write_table(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
+    if plan.scheme == Scheme::Mbr {
+        return Ok(());
+    }
     let blocks = gpt::encode(plan)?;
     disk.write(blocks.backup_array_at.first(), &blocks.backup_array)?;
     disk.write(blocks.backup_header_at, &blocks.backup_header)?;
@@ -81,19 +89,33 @@ pub fn write_table(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), Write
 }
 
 /// Puts the boot loader's core image into place A, patched to lie there, and reads it back.
-pub fn write_core(disk: &mut dyn BlockIo, core: &[u8]) -> Result<(), WriteError> {
+/// Nothing reads it yet.
+pub fn write_core(disk: &mut dyn BlockIo, plan: &TablePlan, core: &[u8]) -> Result<(), WriteError> {
     let have = disk.block_size().bytes();
-    let place = HeadMap::of(disk.block_size())
-        .and_then(|map| map.core_a)
-        .ok_or(HeadError::NoPlaceForCore { have })?;
-    let image = head::patch_core(core, place.first())?;
+    let place = plan.head.core_a.ok_or(HeadError::NoPlaceForCore { have })?;
+    let image = head::core_for(core, place)?;
     disk.write(place.first(), &image)?;
     disk.flush()?;
     read_back(disk, place.first(), &image)
 }
 
-/// The commit: LBA 0 becomes boot code and protective MBR. One block between two flushes, read
-/// back. Everything that the new system needs must have been written and read back before.
+/// LBA 0 of the finished host: boot code that loads core image A, and the protective MBR or, where
+/// the table is an MBR, that table.
+pub fn lba0(plan: &TablePlan, boot_img: &[u8]) -> Result<Vec<u8>, WriteError> {
+    let core_at = plan.head.core_a.map_or(Lba::new(0), Extent::first);
+    match plan.scheme {
+        Scheme::Gpt => Ok(head::armed_lba0(boot_img, core_at, plan.geometry)?),
+        Scheme::Mbr => {
+            let sector = head::patch_boot(boot_img, core_at)?;
+            let code = sector.first_chunk::<CODE_BYTES>().expect("a sector is longer");
+            Ok(mbr::encode(plan, code)?)
+        }
+    }
+}
+
+/// The commit: LBA 0 becomes boot code and protective MBR, or boot code and MBR. One block between
+/// two flushes, read back. Everything that the new system needs must have been written and read
+/// back before.
 pub fn arm(disk: &mut dyn BlockIo, lba0: &[u8]) -> Result<(), WriteError> {
     let need = disk.block_size().bytes();
     if usize::try_from(need).ok() != Some(lba0.len()) {

@@ -78,7 +78,7 @@ impl Install {
         disk.flush().unwrap();
         if self.has_core() {
             log.mark("core");
-            write::write_core(&mut disk, &self.core_img).unwrap();
+            write::write_core(&mut disk, &self.plan, &self.core_img).unwrap();
         }
         log.mark("arm");
         write::arm(&mut disk, &self.armed()).unwrap();

@@ -24,6 +24,7 @@ const ENABLED: &[&str] = &[
     "xenhost-ssh-keys.service",
     "xenhost-storage-make.service",
     "xenhost-storage.service",
+    "xenhost-swap-file.service",
     "xenhost-time-servers.path",
 ];
 /// Waiting for a network would hold up guests on a host whose DHCP server is away, and Debian's

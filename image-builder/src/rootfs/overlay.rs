@@ -50,6 +50,7 @@ pub const FILES: &[File] = &[
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-ssh-keys.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-storage-make.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-storage.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-swap-file.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-time-servers.path"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-time-servers.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system.conf.d/xenhost.conf"),
@@ -57,6 +58,7 @@ pub const FILES: &[File] = &[
     file!(AfterPackages, 0o755, "usr/lib/xenhost/first-boot"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/refresh-boot-menu"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/ssh-keys"),
+    file!(AfterPackages, 0o755, "usr/lib/xenhost/swap-file"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/time-servers"),
     file!(AfterPackages, 0o755, "usr/sbin/update-grub"),
 ];

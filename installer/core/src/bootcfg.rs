@@ -3,7 +3,7 @@
 //! Pure: texts out. `slot.cfg` is made by the installer and, after every change of kernel or Xen,
 //! by `host-installer boot-menu` in dom0. `dispatch.cfg` is written once and never changes.
 
-use partitioner::ids::Guid;
+use partitioner::partuuid::PartUuid;
 
 mod conf;
 mod dispatch;
@@ -16,6 +16,6 @@ pub use files::{BootFiles, BootPathError};
 pub use slot::slot_cfg;
 
 /// How the kernel finds the root file system of a slot: `PARTUUID=…`.
-pub fn root_argument(partuuid: Guid) -> String {
+pub fn root_argument(partuuid: PartUuid) -> String {
     format!("PARTUUID={partuuid}")
 }

@@ -5,9 +5,9 @@
 //! by value.
 
 use partitioner::ids::{Guid, Ids};
-use partitioner::layout::{LayoutName, MODERN, Role};
+use partitioner::layout::Role;
 use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableRequest, plan_table};
-use partitioner::units::{BlockSize, Bytes};
+use partitioner::units::Bytes;
 use serde::Serialize;
 
 pub(crate) mod digest;
@@ -117,7 +117,6 @@ pub fn plan(
         ..TableRequest::new(facts.firmware.into())
     };
     let table = plan_table(geometry, &wish, ids).map_err(|error| unsuitable(disk, &error))?;
-    available(disk, &table)?;
     let dom0 = dom0_size(request, facts)?;
     fit::memory(dom0, facts.memory)?;
     fit::partitions(&table, manifest)?;
@@ -125,7 +124,7 @@ pub fn plan(
     let mut plan = Plan {
         firmware: facts.firmware,
         disk: disk.clone(),
-        steps: steps(disk.block_size, facts.firmware),
+        steps: steps(&table, facts.firmware),
         ids: FsIds::draw(ids),
         release: release_id(manifest),
         boot_files: boot_files(manifest)?,
@@ -165,26 +164,12 @@ fn dom0_size(request: &InstallRequest, facts: &HostFacts) -> Result<Dom0Size, Re
     Ok(dom0)
 }
 
-/// The engine does not know the slots and the boot volume of `legacy` yet.
-fn available(disk: &DiskFacts, table: &TablePlan) -> Result<(), Refusal> {
-    match table.layout {
-        LayoutName::Modern => Ok(()),
-        LayoutName::Legacy => Err(Refusal::new(
-            Exit::Unsuitable,
-            format!(
-                "{}: layout legacy is not available yet, and the disk has {} where modern needs {}",
-                disk.path, disk.size, MODERN.disk_min
-            ),
-        )),
-    }
-}
-
 fn unsuitable(disk: &DiskFacts, error: &LayoutError) -> Refusal {
     Refusal::new(Exit::Unsuitable, format!("{}: {error}", disk.path))
 }
 
 /// The order of a fresh installation. Until `Arm` the disk says that it is not finished.
-fn steps(block_size: BlockSize, firmware: Firmware) -> Vec<Step> {
+fn steps(table: &TablePlan, firmware: Firmware) -> Vec<Step> {
     let role = Role::Root;
     let mut steps = vec![
         Step::Disarm,
@@ -194,12 +179,13 @@ fn steps(block_size: BlockSize, firmware: Firmware) -> Vec<Step> {
         Step::IdentifySlot { role },
         Step::ConfigureSlot { role },
         Step::CheckSlot { role },
-        Step::MakeLogs,
-        Step::MakeSwap,
-        Step::MakeBoot,
     ];
+    // Layouts of 4 GiB slots keep both inside root.
+    let own = [(Role::Logs, Step::MakeLogs), (Role::Swap, Step::MakeSwap)];
+    steps.extend(own.into_iter().filter(|(r, _)| table.partition(*r).is_some()).map(|(_, s)| s));
+    steps.push(Step::MakeBoot);
     // BIOS cannot start a disk with larger blocks, whatever is in its head.
-    if block_size == BlockSize::B512 {
+    if table.head.core_a.is_some() {
         steps.push(Step::WriteCore);
     }
     steps.extend([Step::Verify, Step::Arm]);

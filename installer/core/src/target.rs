@@ -1,6 +1,6 @@
 //! The files that make an image into this host's dom0. Pure: what to write, not how.
 
-use partitioner::ids::Guid;
+use partitioner::partuuid::DiskId;
 
 mod files;
 mod inventory;
@@ -56,6 +56,6 @@ impl TargetFile {
 }
 
 /// `root-XXXXXXXX` and its like: the labels that the file systems of one disk share.
-pub fn label(kind: &str, disk_guid: Guid) -> String {
-    format!("{kind}-{}", disk_guid.short())
+pub fn label(kind: &str, disk: DiskId) -> String {
+    format!("{kind}-{}", disk.short())
 }

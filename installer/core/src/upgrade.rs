@@ -5,7 +5,7 @@
 //! given up is the system in the other slot, and the refusals here are what protects everything
 //! else. Every front end gets the same ones.
 
-use partitioner::layout::{LayoutName, Role};
+use partitioner::layout::Role;
 use partitioner::units::{Bytes, Extent};
 
 pub mod accounts;
@@ -185,14 +185,6 @@ fn keeps(facts: &UpgradeFacts, from: Slot) -> Vec<String> {
     }
     keeps.push("partition table, boot loader, rescue system".to_owned());
     keeps
-}
-
-/// The layouts whose slots and boot state are known here.
-const fn is_known(layout: LayoutName) -> bool {
-    match layout {
-        LayoutName::Modern => true,
-        LayoutName::Legacy => false,
-    }
 }
 
 #[cfg(test)]

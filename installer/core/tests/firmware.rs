@@ -16,6 +16,7 @@ use installer_core::bootcfg::{BootConf, BootFiles, Dispatch, dispatch_cfg, slot_
 use installer_core::bootstate::{BootState, Other, Slot, Trial, tries_block};
 use installer_core::dom0_size::Dom0Size;
 use partitioner::ids::Guid;
+use partitioner::partuuid::PartUuid;
 
 #[path = "firmware/machine.rs"]
 mod machine;
@@ -60,7 +61,8 @@ fn says(disk: &Disk, media: Media, texts: &[&str]) -> String {
 fn grub_accepts_the_scripts() {
     let folder = tempfile::tempdir().unwrap();
     let dispatch = Dispatch { slot_a: SLOT_A, slot_b: SLOT_B };
-    let conf = BootConf::new(Guid::from_u128(1), Dom0Size { memory_mib: 1168, vcpus: 2 });
+    let conf =
+        BootConf::new(PartUuid::Gpt(Guid::from_u128(1)), Dom0Size { memory_mib: 1168, vcpus: 2 });
     let files = ["1", "2"].map(|v| {
         BootFiles::new("/boot/xen.gz", &format!("/boot/vmlinuz-{v}"), "/boot/initrd").unwrap()
     });
@@ -133,7 +135,8 @@ fn a_fresh_installation_boots_slot_a_without_counting() {
 #[test]
 fn a_slot_that_does_not_start_gives_way_to_the_other() {
     let mut disk = Disk::make();
-    let conf = BootConf::new(Guid::from_u128(1), Dom0Size { memory_mib: 1168, vcpus: 2 });
+    let conf =
+        BootConf::new(PartUuid::Gpt(Guid::from_u128(1)), Dom0Size { memory_mib: 1168, vcpus: 2 });
     let old = BootFiles::new("/boot/xen.gz", "/boot/vmlinuz-old", "/boot/initrd-old").unwrap();
     let new = BootFiles::new("/boot/xen.gz", "/boot/vmlinuz-new", "/boot/initrd-new").unwrap();
     // Every file of the older kernel is there, but Xen is not: nothing may be loaded.

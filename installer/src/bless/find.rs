@@ -46,8 +46,8 @@ pub fn boot_partition(machine: &Machine, partuuid: &str) -> Result<PathBuf, Find
     let mut reader = Reader::open(&disk, block_size).map_err(read)?;
     let found = inspect(&mut reader)?;
     let ours = |partition: &&Found| {
-        let guid = partition.guid.as_ref().map(ToString::to_string);
-        guid.is_some_and(|guid| guid.eq_ignore_ascii_case(partuuid))
+        let id = found.partuuid(partition).map(|id| id.to_string());
+        id.is_some_and(|id| id.eq_ignore_ascii_case(partuuid))
     };
     let matching: Vec<&Found> = found.partitions.iter().filter(ours).collect();
     let [partition] = matching.as_slice() else {

@@ -2,6 +2,7 @@
 
 use installer_core::dom0_size::Dom0Size;
 use partitioner::ids::Guid;
+use partitioner::partuuid::PartUuid;
 
 use super::*;
 
@@ -15,7 +16,10 @@ impl Dom0 {
         let dom0 = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir_all(dom0.at("etc/xenhost")).unwrap();
         fs::create_dir_all(dom0.at("boot")).unwrap();
-        let conf = BootConf::new(Guid::from_u128(7), Dom0Size { memory_mib: 1168, vcpus: 2 });
+        let conf = BootConf::new(
+            PartUuid::Gpt(Guid::from_u128(7)),
+            Dom0Size { memory_mib: 1168, vcpus: 2 },
+        );
         fs::write(dom0.at(BOOT_CONF), conf.render()).unwrap();
         for name in boot {
             dom0.put(name, name);

@@ -2,10 +2,10 @@
 
 use installer_core::bootcfg::{Dispatch, dispatch_cfg};
 use installer_core::bootstate::{BootState, TRIES, reason_block, tries_block};
-use partitioner::layout::Role;
+use partitioner::layout::{Role, Scheme};
 
 use super::{StepError, Work};
-use crate::fat::{self, FatFile, FatName};
+use crate::fat::{self, FatFile, FatKind, FatName};
 use crate::payload;
 
 /// FAT label of the boot partition.
@@ -21,19 +21,29 @@ impl Work<'_> {
         let (tries, reason) = (tries_block(TRIES), reason_block(""));
         let file = |path, bytes| FatFile { path, bytes };
         let [state_file, state_copy] = STATE_FILES;
-        let files = [
-            file("EFI/BOOT/BOOTX64.EFI", &loader.grub_efi[..]),
-            file("EFI/xenhost/grubx64.efi", &loader.grub_efi),
+        let mut files = vec![
             file("xenhost/dispatch.cfg", dispatch.as_bytes()),
-            file(state_file, &state),
+            file(state_file, &state[..]),
             file(state_copy, &state),
             file("xenhost/tries.env", &tries),
             file("xenhost/reason.txt", &reason),
-            file("xenhost/rescue/vmlinuz", &loader.kernel),
-            file("xenhost/rescue/initrd.img", &loader.initrd),
         ];
+        let kind = match plan.table.scheme {
+            Scheme::Gpt => FatKind::Fat32,
+            // It holds the boot state alone: no UEFI starts from it, and no rescue system fits.
+            Scheme::Mbr => FatKind::Small,
+        };
+        if kind == FatKind::Fat32 {
+            let loaders = [
+                file("EFI/BOOT/BOOTX64.EFI", &loader.grub_efi[..]),
+                file("EFI/xenhost/grubx64.efi", &loader.grub_efi),
+            ];
+            files.splice(0..0, loaders);
+            files.push(file("xenhost/rescue/vmlinuz", &loader.kernel));
+            files.push(file("xenhost/rescue/initrd.img", &loader.initrd));
+        }
         let extent = self.partition(Role::Boot)?.extent;
         let name = FatName { label: LABEL, serial: plan.ids.boot };
-        Ok(fat::make_boot(self.host.disk(), extent, name, &files, progress)?)
+        Ok(fat::make_boot(self.host.disk(), extent, kind, name, &files, progress)?)
     }
 }

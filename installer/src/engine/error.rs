@@ -93,7 +93,10 @@ impl StepError {
                 Exit::DiskNotFound
             }
             Self::Write(
-                WriteError::Gpt(_) | WriteError::NotOneBlock { .. } | WriteError::Rescue(_),
+                WriteError::Gpt(_)
+                | WriteError::Mbr(_)
+                | WriteError::NotOneBlock { .. }
+                | WriteError::Rescue(_),
             )
             | Self::Gpt(_) => Exit::InternalError,
             Self::Host(error) => error.exit(),

@@ -10,7 +10,7 @@ use partitioner::block::BlockIo;
 use partitioner::block::file::FileDisk;
 use partitioner::ids::Ids;
 use partitioner::table::write_set;
-use partitioner::units::Bytes;
+use partitioner::units::{BlockSize, Bytes, Lba};
 use rustix::fs::{SeekFrom, seek};
 use tempfile::TempDir;
 
@@ -20,6 +20,8 @@ use crate::host::image::ImageHost;
 use crate::probe;
 use crate::testing::{ANSWERS, TinyRelease, dom0, noise, thing};
 
+mod legacy;
+
 /// Where slot a begins: behind the head, logs and slot b.
 const ROOT_BYTES: u64 = (22 << 30) + (1 << 20);
 
@@ -28,6 +30,7 @@ struct Scene {
     dir: TempDir,
     release: TinyRelease,
     block_size: BlockSize,
+    firmware: Firmware,
 }
 
 impl Scene {
@@ -37,11 +40,12 @@ impl Scene {
         let mut disk = FileDisk::create(&dir.path().join("disk.img"), size, block_size).unwrap();
         // Old content where our structures go: it must not shine through.
         let old = vec![0xEE; 3 << 20];
-        for first in [0, 1 << 30, ROOT_BYTES, ROOT_BYTES + (97 << 20), 41 << 30] {
+        let places = [0, 1 << 30, ROOT_BYTES, ROOT_BYTES + (97 << 20), 41 << 30];
+        for first in places.into_iter().filter(|first| *first < size.get()) {
             disk.write(Lba::new(first / block_size.bytes()), &old).unwrap();
         }
         fs::write(dir.path().join("other.img"), noise(77, 5 << 20)).unwrap();
-        Self { dir, release, block_size }
+        Self { dir, release, block_size, firmware: Firmware::Uefi }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -53,7 +57,7 @@ impl Scene {
             probe::probe_image(name, &self.path(file), size, &mut Processes).unwrap()
         };
         HostFacts {
-            firmware: Firmware::Uefi,
+            firmware: self.firmware,
             memory: Bytes::gib(3),
             cpus: 2,
             machine: installer_core::facts::MachineFacts::default(),

@@ -6,9 +6,9 @@
 
 use installer_core::bootstate::BootState;
 use partitioner::block::window::Window;
-use partitioner::gpt;
-use partitioner::layout::Role;
+use partitioner::layout::{Role, Scheme};
 use partitioner::units::{Extent, Lba};
+use partitioner::{gpt, head};
 
 use super::boot::STATE_FILES;
 use super::{StepError, Work};
@@ -16,12 +16,24 @@ use crate::fat_locate;
 
 impl Work<'_> {
     pub(super) fn verify(&mut self) -> Result<(), StepError> {
+        let (table, core) = (&self.plan().table, &self.prepared.loader.core_img);
+        if let Some(place) = table.head.core_a {
+            let image = head::core_for(core, place)?;
+            self.same("BIOS boot loader", place.first(), &image)?;
+        }
+        // An MBR is a part of LBA 0, which comes last.
+        if self.plan().table.scheme == Scheme::Gpt {
+            self.gpt()?;
+        }
+        self.boot_state()
+    }
+
+    fn gpt(&mut self) -> Result<(), StepError> {
         let blocks = gpt::encode(&self.plan().table)?;
         self.same("GPT header", blocks.primary_header_at, &blocks.primary_header)?;
         self.same("GPT entries", blocks.primary_array_at.first(), &blocks.primary_array)?;
         self.same("backup GPT entries", blocks.backup_array_at.first(), &blocks.backup_array)?;
-        self.same("backup GPT header", blocks.backup_header_at, &blocks.backup_header)?;
-        self.boot_state()
+        self.same("backup GPT header", blocks.backup_header_at, &blocks.backup_header)
     }
 
     fn same(&mut self, what: &'static str, at: Lba, want: &[u8]) -> Result<(), StepError> {

@@ -182,7 +182,7 @@ fn other_volumes_are_refused() {
         (510, &[0, 0], "no signature"),
         (11, &[0, 1], "sector size"),
         (13, &[3], "cluster size"),
-        (22, &[9, 0], "FAT12 or FAT16"),
+        (22, &[9, 0], "fields of two kinds"),
         (16, &[0], "no FAT"),
         (32, &[255, 255, 255, 255], "larger than its partition"),
         (44, &[255, 255, 255, 15], "root folder lies outside"),
@@ -195,4 +195,42 @@ fn other_volumes_are_refused() {
         fixture.patch(at, &before);
     }
     fixture.locate("xenhost/state.env").unwrap();
+}
+
+/// The volume of a disk with an MBR, by the code that installs it.
+#[test]
+fn a_small_volume_of_an_mbr() {
+    use crate::fat::{FatFile, FatKind, FatName, make_boot};
+    use partitioner::block::memory::MemDisk;
+    use partitioner::units::Extent;
+
+    let mut disk = MemDisk::new("m", BlockSize::B512, 4096);
+    let extent = Extent::with_len(Lba::new(256), 1792).unwrap();
+    let (one, two) = ([b'1'; 1024], [b'2'; 1024]);
+    let long = vec![b'x'; 9000];
+    let file = |path, bytes| FatFile { path, bytes };
+    let files = [
+        file("xenhost/dispatch.cfg", &long[..]),
+        file("xenhost/state.env", &one),
+        file("xenhost/state2.env", &two),
+    ];
+    let name = FatName { label: "XENHOSTBOOT", serial: 1 };
+    make_boot(&mut disk, extent, FatKind::Small, name, &files, &mut |_, _| {}).unwrap();
+    let mut volume = partitioner::block::window::Window::new(&mut disk, extent).unwrap();
+    for (path, want) in [("xenhost/state.env", b'1'), ("XENHOST/STATE2.ENV", b'2')] {
+        let located = super::locate(&mut volume, path).unwrap();
+        assert_eq!(located.size, 1024);
+        assert_eq!((located.first.get() + 256) % 8, 0, "on 4 KiB of the disk");
+        let mut bytes = vec![0; 512];
+        volume.read(located.first, &mut bytes).unwrap();
+        assert_eq!(bytes, [want; 512]);
+    }
+    let error = |path: &str, volume: &mut partitioner::block::window::Window<'_>| {
+        super::locate(volume, path).unwrap_err().to_string()
+    };
+    assert!(error("xenhost/dispatch.cfg", &mut volume).contains("9000 bytes"));
+    assert!(error("nothing", &mut volume).contains("was not found"));
+    // Both FATs say the same, or neither is believed.
+    volume.write(Lba::new(1101), &[0; 512]).unwrap();
+    assert!(error("xenhost/state.env", &mut volume).contains("FAT differ"));
 }

@@ -1,4 +1,4 @@
-//! The geometry of a FAT32 volume and its chains of clusters.
+//! The geometry of a FAT32 or FAT12 volume and its chains of clusters.
 //!
 //! In: the blocks of the volume. Out: clusters, the cluster that follows another, the place of one.
 //! Every number from the disk is checked before it is used: a damaged volume gives an error, never
@@ -11,9 +11,68 @@ use super::LocateError;
 
 /// Fewer clusters than this make a FAT12 or FAT16, whatever the boot sector says.
 const FAT32_CLUSTERS_MIN: u64 = 65_525;
-/// The upper four bits of an entry are reserved.
-const ENTRY_MASK: u32 = 0x0FFF_FFFF;
-const END_OF_CHAIN: u32 = 0x0FFF_FFF8;
+/// As many as this make a FAT16.
+const FAT12_CLUSTERS_END: u64 = 4085;
+/// Longer fixed roots are not ours, and not read into memory.
+const ROOT_BYTES_MAX: u64 = 16 << 10;
+
+/// How long an entry of the FAT is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Width {
+    /// Twelve bits, two in three bytes.
+    Twelve,
+    /// 32 bits, of which the upper four are reserved.
+    ThirtyTwo,
+}
+
+impl Width {
+    /// Where the entry of a cluster begins, in bytes.
+    fn offset(self, cluster: u32) -> u64 {
+        let cluster = u64::from(cluster);
+        match self {
+            Self::Twelve => cluster.saturating_add(cluster >> 1),
+            Self::ThirtyTwo => cluster.saturating_mul(4),
+        }
+    }
+
+    /// The entry, from the four bytes at its place.
+    const fn entry(self, cluster: u32, raw: u32) -> u32 {
+        match self {
+            Self::Twelve if cluster & 1 == 1 => raw >> 4 & 0xFFF,
+            Self::Twelve => raw & 0xFFF,
+            Self::ThirtyTwo => raw & 0x0FFF_FFFF,
+        }
+    }
+
+    /// How many entries a FAT has, if a volume with so many clusters has such entries.
+    const fn entries(self, fat_bytes: u64, clusters: u64) -> Result<u64, &'static str> {
+        match self {
+            Self::ThirtyTwo if clusters < FAT32_CLUSTERS_MIN => {
+                Err("it has too few clusters for FAT32")
+            }
+            Self::Twelve if FAT12_CLUSTERS_END <= clusters => {
+                Err("it has too many clusters for FAT12")
+            }
+            Self::ThirtyTwo => Ok(fat_bytes / 4),
+            Self::Twelve => Ok(fat_bytes.saturating_mul(2) / 3),
+        }
+    }
+
+    const fn end_of_chain(self) -> u32 {
+        match self {
+            Self::Twelve => 0xFF8,
+            Self::ThirtyTwo => 0x0FFF_FFF8,
+        }
+    }
+}
+
+/// Where a folder lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// The root of a FAT12 volume, which is no chain.
+    Fixed,
+    Chain(Cluster),
+}
 
 /// A cluster that exists on its volume. Invariant: only `Volume::cluster` makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +90,8 @@ pub(super) struct Volume<'d> {
     fats: u64,
     data_start: u64,
     clusters: u64,
-    root: u32,
+    width: Width,
+    root: Root,
 }
 
 impl<'d> Volume<'d> {
@@ -39,7 +99,7 @@ impl<'d> Volume<'d> {
         let block = disk.block_size().bytes();
         let device_bytes = disk.blocks().saturating_mul(block);
         let name = disk.name().to_owned();
-        let not = |what| LocateError::NotFat32 { volume: name.clone(), what };
+        let not = |what| LocateError::NotFat { volume: name.clone(), what };
         let mut head = vec![0; usize::try_from(block).map_err(|_| not("no room for a block"))?];
         disk.read(Lba::new(0), &mut head)?;
         let geometry = Geometry::read(&head, device_bytes).map_err(not)?;
@@ -56,6 +116,7 @@ impl<'d> Volume<'d> {
             fats: geometry.fats,
             data_start: geometry.data_start,
             clusters: geometry.clusters,
+            width: geometry.width,
             root: geometry.root,
         })
     }
@@ -68,8 +129,33 @@ impl<'d> Volume<'d> {
         self.cluster_bytes
     }
 
-    pub(super) fn root(&self) -> Cluster {
-        Cluster(self.root)
+    pub(super) fn root(&self) -> Folder {
+        match self.root {
+            Root::Cluster(number) => Folder::Chain(Cluster(number)),
+            Root::Fixed { .. } => Folder::Fixed,
+        }
+    }
+
+    /// The whole root of a FAT12 volume.
+    pub(super) fn read_fixed_root(&mut self) -> Result<Vec<u8>, LocateError> {
+        let Root::Fixed { start, bytes } = self.root else {
+            return Err(self.not("its root is a chain"));
+        };
+        self.bytes_at(start, bytes)
+    }
+
+    /// Bytes from anywhere in the volume.
+    fn bytes_at(&mut self, start: u64, bytes: u64) -> Result<Vec<u8>, LocateError> {
+        let past = "a place past 2^64";
+        let first = start / self.block;
+        let skip = usize::try_from(start % self.block).map_err(|_| self.not(past))?;
+        let end = start.checked_add(bytes).ok_or_else(|| self.not(past))?.div_ceil(self.block);
+        let whole = (end - first).checked_mul(self.block).ok_or_else(|| self.not(past))?;
+        let mut buffer = vec![0; usize::try_from(whole).map_err(|_| self.not(past))?];
+        self.disk.read(Lba::new(first), &mut buffer)?;
+        buffer.drain(..skip);
+        buffer.truncate(usize::try_from(bytes).map_err(|_| self.not(past))?);
+        Ok(buffer)
     }
 
     /// The cluster of that number; `None` where the volume has no such cluster.
@@ -107,7 +193,7 @@ impl<'d> Volume<'d> {
             }
         }
         let entry = agreed.ok_or_else(|| self.not("it has no FAT"))?;
-        if END_OF_CHAIN <= entry {
+        if self.width.end_of_chain() <= entry {
             return Ok(None);
         }
         match self.cluster(entry) {
@@ -120,14 +206,13 @@ impl<'d> Volume<'d> {
         let byte = copy
             .checked_mul(self.fat_bytes)
             .and_then(|start| start.checked_add(self.fat_start))
-            .and_then(|start| start.checked_add(u64::from(cluster.0).checked_mul(4)?));
+            .and_then(|start| start.checked_add(self.width.offset(cluster.0)));
         let byte = byte.ok_or_else(|| self.not("a FAT past 2^64"))?;
-        let size = usize::try_from(self.block).map_err(|_| self.not("no room for a block"))?;
-        let mut buffer = vec![0; size];
-        self.disk.read(Lba::new(byte / self.block), &mut buffer)?;
-        let within = usize::try_from(byte % self.block).unwrap_or(usize::MAX);
-        let entry = u32_at(&buffer, within).ok_or_else(|| self.not("a FAT entry is cut"))?;
-        Ok(entry & ENTRY_MASK)
+        // The last entry of twelve bits may end with the FAT; the root follows, so that four bytes
+        // can be read all the same.
+        let raw = self.bytes_at(byte, 4)?;
+        let raw = u32_at(&raw, 0).ok_or_else(|| self.not("a FAT entry is cut"))?;
+        Ok(self.width.entry(cluster.0, raw))
     }
 
     fn byte_of(&self, cluster: Cluster) -> Option<u64> {
@@ -136,8 +221,19 @@ impl<'d> Volume<'d> {
     }
 
     fn not(&self, what: &'static str) -> LocateError {
-        LocateError::NotFat32 { volume: self.name().to_owned(), what }
+        LocateError::NotFat { volume: self.name().to_owned(), what }
     }
+}
+
+/// Where the root folder begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Root {
+    Cluster(u32),
+    /// In bytes from the start of the volume.
+    Fixed {
+        start: u64,
+        bytes: u64,
+    },
 }
 
 /// What the boot sector says, checked.
@@ -148,7 +244,8 @@ struct Geometry {
     fats: u64,
     data_start: u64,
     clusters: u64,
-    root: u32,
+    width: Width,
+    root: Root,
 }
 
 impl Geometry {
@@ -168,10 +265,16 @@ impl Geometry {
         if !per_cluster.is_power_of_two() {
             return Err("its cluster size is not a power of two");
         }
-        if half(22)? != 0 || half(17)? != 0 {
-            return Err("it is a FAT12 or FAT16 volume");
-        }
-        let (reserved, fats, fat_sectors, total) = (half(14)?, byte(16)?, word(36)?, word(32)?);
+        let width = match (half(22)?, half(17)?) {
+            (0, 0) => Width::ThirtyTwo,
+            (0, _) | (_, 0) => return Err("it has the fields of two kinds of FAT"),
+            (_, _) => Width::Twelve,
+        };
+        let (reserved, fats) = (half(14)?, byte(16)?);
+        let (fat_sectors, total) = match width {
+            Width::ThirtyTwo => (word(36)?, word(32)?),
+            Width::Twelve => (half(22)?, half(19)?),
+        };
         if reserved == 0 || !(1..=2).contains(&fats) || fat_sectors == 0 {
             return Err("it has no FAT");
         }
@@ -179,8 +282,14 @@ impl Geometry {
         // Each factor has at most 32 bits, sector sizes 13: no product reaches 2^64.
         let fat_bytes = fat_sectors.checked_mul(sector).ok_or(past)?;
         let fat_start = reserved.checked_mul(sector).ok_or(past)?;
-        let data_start =
+        let fats_end =
             fats.checked_mul(fat_bytes).and_then(|b| b.checked_add(fat_start)).ok_or(past)?;
+        // 32 bytes for each entry, in whole sectors.
+        let root_bytes = (half(17)? * 32).next_multiple_of(sector);
+        if ROOT_BYTES_MAX < root_bytes {
+            return Err("its root folder is larger than ours");
+        }
+        let data_start = fats_end.checked_add(root_bytes).ok_or(past)?;
         let end = total.checked_mul(sector).ok_or(past)?;
         if device_bytes < end {
             return Err("it is larger than its partition");
@@ -188,19 +297,23 @@ impl Geometry {
         let cluster_bytes = per_cluster.checked_mul(sector).ok_or(past)?;
         let data = end.checked_sub(data_start).ok_or(past)?;
         let clusters = data.checked_div(cluster_bytes).ok_or(past)?;
-        if clusters < FAT32_CLUSTERS_MIN {
-            return Err("it has too few clusters for FAT32");
-        }
-        let entries = fat_bytes / 4;
+        let entries = width.entries(fat_bytes, clusters)?;
         if entries.checked_sub(2).ok_or(past)? < clusters {
             return Err("its FAT is too short for its clusters");
         }
-        let root = u32_at(head, 44).ok_or(SHORT)?;
-        match u64::from(root).checked_sub(2) {
-            Some(index) if index < clusters => {}
-            Some(_) | None => return Err("its root folder lies outside the volume"),
-        }
-        Ok(Self { cluster_bytes, fat_start, fat_bytes, fats, data_start, clusters, root })
+        let root = match width {
+            Width::Twelve => Root::Fixed { start: fats_end, bytes: root_bytes },
+            Width::ThirtyTwo => Root::Cluster(root_cluster(head, clusters)?),
+        };
+        Ok(Self { cluster_bytes, fat_start, fat_bytes, fats, data_start, clusters, width, root })
+    }
+}
+
+fn root_cluster(head: &[u8], clusters: u64) -> Result<u32, &'static str> {
+    let number = u32_at(head, 44).unwrap_or(0);
+    match u64::from(number).checked_sub(2) {
+        Some(index) if index < clusters => Ok(number),
+        Some(_) | None => Err("its root folder lies outside the volume"),
     }
 }
 

@@ -15,6 +15,7 @@ use partitioner::head::HeadMap;
 use partitioner::ids::Guid;
 use partitioner::inspect::{Found, GptState, Inspection, Table, inspect};
 use partitioner::layout::{Role, Scheme};
+use partitioner::partuuid::DiskId;
 use partitioner::table::{Geometry, Planned, TablePlan};
 use partitioner::units::{Extent, Lba};
 
@@ -54,12 +55,12 @@ pub fn read(
     let mut opened = open::open_read_only(path, Some(disk.block_size)).map_err(|e| io(&e))?;
     let inspection = inspect(opened.disk()).map_err(|e| io(&e))?;
     let Some(inventory) = inventory(disk, &inspection, live) else { return Ok(None) };
-    let Table::Gpt { state, .. } = inspection.table else {
-        return Err(no(disk, "upgrade of hosts with an MBR is not available yet"));
-    };
     let table = table(disk, &inspection, &inventory)?;
     let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
-    if problems.is_empty() && state != GptState::Whole {
+    if let Table::Gpt { state, .. } = inspection.table
+        && problems.is_empty()
+        && state != GptState::Whole
+    {
         problems.push(format!("partition table: {state}"));
     }
     let boot = table.partition(Role::Boot).ok_or_else(|| no(disk, "it has no boot partition"))?;
@@ -96,8 +97,8 @@ fn inventory(
     inspection: &Inspection,
     live: Option<Live<'_>>,
 ) -> Option<Inventory> {
-    let Table::Gpt { disk_guid, .. } = inspection.table else { return None };
-    let ours = |inventory: &Inventory| inventory.disk_guid == disk_guid;
+    let disk_id = inspection.disk_id()?;
+    let ours = |inventory: &Inventory| inventory.disk_id == disk_id;
     if let Some(live) = live {
         let root = LiveRoot::new(live.root);
         return parse(&root).ok().flatten().filter(ours);
@@ -110,7 +111,7 @@ fn inventory(
             Slot::A => "root_a",
             Slot::B => "root_b",
         };
-        (inventory.partuuid.get(key).copied() == found.guid).then_some(inventory)
+        (inventory.partuuid.get(key).copied() == inspection.partuuid(found)).then_some(inventory)
     })
 }
 
@@ -138,37 +139,45 @@ fn table(
     ];
     let mut partitions = Vec::new();
     for (key, role) in roles {
-        let Some(guid) = inventory.partuuid.get(key) else { continue };
-        let named: Vec<&Found> =
-            inspection.partitions.iter().filter(|found| found.guid == Some(*guid)).collect();
+        let Some(id) = inventory.partuuid.get(key) else { continue };
+        let is_named = |found: &&Found| inspection.partuuid(found) == Some(*id);
+        let named: Vec<&Found> = inspection.partitions.iter().filter(is_named).collect();
         let [found] = named[..] else {
             let have = named.len();
-            return Err(no(disk, format!("{have} partitions are {key} ({guid}), one is needed")));
+            return Err(no(disk, format!("{have} partitions are {key} ({id}), one is needed")));
         };
-        partitions.push(planned(found, role, *guid));
+        partitions.push(planned(found, role));
     }
     partitions.sort_by_key(|planned| planned.extent.first());
-    let head = HeadMap::of(disk.block_size)
-        .ok_or_else(|| no(disk, format!("blocks of {} bytes", disk.block_size.bytes())))?;
+    let (scheme, disk_guid, mbr_signature) = match inventory.disk_id {
+        DiskId::Gpt(guid) => (Scheme::Gpt, guid, 0),
+        DiskId::Mbr(signature) => (Scheme::Mbr, Guid::NIL, signature),
+    };
+    let head = match scheme {
+        Scheme::Gpt => HeadMap::of(disk.block_size),
+        Scheme::Mbr => Some(HeadMap::MBR),
+    };
+    let head =
+        head.ok_or_else(|| no(disk, format!("blocks of {} bytes", disk.block_size.bytes())))?;
     Ok(TablePlan {
         layout: inventory.layout,
-        scheme: Scheme::Gpt,
+        scheme,
         geometry: Geometry::of_size(disk.size, disk.block_size),
-        disk_guid: inventory.disk_guid,
-        mbr_signature: 0,
+        disk_guid,
+        mbr_signature,
         head,
         partitions,
     })
 }
 
-fn planned(found: &Found, role: Role, guid: Guid) -> Planned {
+fn planned(found: &Found, role: Role) -> Planned {
     Planned {
         number: found.number,
         role,
         name: found.name.clone().unwrap_or_default(),
         type_guid: Guid::NIL,
         mbr_type: 0,
-        guid,
+        guid: found.guid.unwrap_or(Guid::NIL),
         extent: found.extent,
         attributes: found.attributes,
         kept: true,

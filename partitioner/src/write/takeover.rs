@@ -56,16 +56,6 @@ pub fn wipe_trial(disk: &mut dyn BlockIo, takeover: &Takeover) -> Result<(), Wri
     Ok(disk.flush()?)
 }
 
-/// Puts the boot loader's core image into its place. Nothing reads it yet.
-pub fn write_core(disk: &mut dyn BlockIo, plan: &TablePlan, core: &[u8]) -> Result<(), WriteError> {
-    let have = disk.block_size().bytes();
-    let place = plan.head.core_a.ok_or(HeadError::NoPlaceForCore { have })?;
-    let image = head::patch_core(core, place.first())?;
-    disk.write(place.first(), &image)?;
-    disk.flush()?;
-    read_back(disk, place.first(), &image)
-}
-
 /// LBA 0 gets our boot code, with the table in it as it was. Our core image finds no table of ours
 /// and starts the old system, or, on a disk with a GPT, what the boot state names.
 pub fn switch_boot_code(

@@ -34,6 +34,9 @@ pub enum Base {
     Gpt(Firmware),
     Mbr,
     Upgrade,
+    /// A fresh installation of 4 GiB slots in an MBR.
+    Legacy,
+    LegacyUpgrade,
 }
 
 impl Base {
@@ -42,14 +45,15 @@ impl Base {
             Self::Fresh(firmware) | Self::Gpt(firmware) => Host::new(Scheme::Gpt, firmware),
             Self::Mbr => Host::new(Scheme::Mbr, Firmware::Bios),
             Self::Upgrade => Host::new(Scheme::Gpt, Firmware::Bios),
+            Self::Legacy | Self::LegacyUpgrade => Host::legacy(Scheme::Gpt, Firmware::Bios),
         }
     }
 
     fn record(self, host: &Host) -> Scenario {
         match self {
-            Self::Fresh(_) => fresh::record(host),
+            Self::Fresh(_) | Self::Legacy => fresh::record(host),
             Self::Gpt(_) | Self::Mbr => host.record(),
-            Self::Upgrade => upgrade::record(host),
+            Self::Upgrade | Self::LegacyUpgrade => upgrade::record(host),
         }
     }
 }
@@ -136,6 +140,7 @@ const GPT: Base = Base::Gpt(Firmware::Bios);
 const GPT_UEFI: Base = Base::Gpt(Firmware::Uefi);
 const MBR: Base = Base::Mbr;
 const UPGRADE: Base = Base::Upgrade;
+const LEGACY: Base = Base::Legacy;
 
 /// Makes the table, and a test of each mutation.
 macro_rules! mutations {
@@ -209,6 +214,18 @@ mutations! {
     mbr_logs_before_bless: MBR, Spoil::Move("logs", "bless");
     upgrade_commit_before_slot: UPGRADE, Spoil::Move("commit", "slot");
     upgrade_slot_in_flight: UPGRADE, Spoil::NoBarrier("slot", "commit");
+    legacy_not_disarmed: LEGACY, Spoil::Skip("disarm");
+    legacy_without_boot_volume: LEGACY, Spoil::Skip("boot");
+    legacy_core_before_wipe: LEGACY, Spoil::Move("core", "wipe");
+    legacy_without_core: LEGACY, Spoil::Skip("core");
+    legacy_armed_before_core: LEGACY, Spoil::Move("arm", "core");
+    legacy_core_in_flight: LEGACY, Spoil::NoBarrier("core", "arm");
+    legacy_armed_before_slot: LEGACY, Spoil::Move("arm", "slot");
+    legacy_wrong_partuuid: LEGACY, Spoil::Content(Wrong::RootArgument);
+    legacy_upgrade_commit_before_slot: Base::LegacyUpgrade, Spoil::Move("commit", "slot");
+    legacy_upgrade_slot_in_flight: Base::LegacyUpgrade, Spoil::NoBarrier("slot", "commit");
+    legacy_upgrade_state_in_two_sectors: Base::LegacyUpgrade,
+        Spoil::Content(Wrong::StateInTwoSectors);
     upgrade_never_committed: UPGRADE, Spoil::Skip("commit");
     upgrade_state_in_two_sectors: UPGRADE,
         Spoil::Content(Wrong::StateInTwoSectors);

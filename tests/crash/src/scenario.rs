@@ -2,11 +2,12 @@
 
 use boot_oracle::known::Known;
 use boot_oracle::{BootEntry, Firmware, Machine, Outcome, Slots};
-use installer::fat::{FatFile, FatName, make_boot};
+use installer::fat::{FatFile, FatKind, FatName, make_boot};
 use installer_core::bootstate::{BootState, reason_block, tries_block};
 use partitioner::block::BlockIo;
 use partitioner::ids::Guid;
-use partitioner::units::Extent;
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::TablePlan;
 
 use crate::epochs::Step;
 use crate::image::Image;
@@ -91,7 +92,7 @@ pub fn slots(rescue_at: Vec<u64>) -> Slots {
 /// The boot partition, by the installer's own code.
 pub fn write_boot(
     disk: &mut dyn BlockIo,
-    extent: Extent,
+    plan: &TablePlan,
     loader: &Loader,
     state: BootState,
     wrong: Wrong,
@@ -114,11 +115,20 @@ pub fn write_boot(
     if let Some(old) = &loader.old_cfg {
         files.push(file("xenhost/old.cfg", old.as_bytes()));
     }
+    let kind = match plan.scheme {
+        Scheme::Gpt => FatKind::Fat32,
+        Scheme::Mbr => FatKind::Small,
+    };
+    if kind == FatKind::Small {
+        files.retain(|file| file.path.starts_with("xenhost/"));
+    }
     if wrong == Wrong::NoBootx64 {
         files.retain(|file| !file.path.starts_with("EFI/BOOT"));
     }
     let name = FatName { label: "XENHOSTBOOT", serial: 0x1234_ABCD };
-    make_boot(disk, extent, name, &files, &mut |_, _| {}).expect("the boot partition is made");
+    let extent = takeover::partition(plan, Role::Boot);
+    make_boot(disk, extent, kind, name, &files, &mut |_, _| {})
+        .expect("the boot partition is made");
     disk.flush().expect("a disk in memory");
 }
 

@@ -38,7 +38,9 @@ fn scenarios() -> Vec<Scenario> {
             let host = Host::new(source, firmware);
             all.push(fresh::record(&host));
             all.push(host.record());
+            all.push(fresh::record(&Host::legacy(source, firmware)));
         }
+        all.push(upgrade::record(&Host::legacy(Scheme::Gpt, firmware)));
         all.push(upgrade::record(&Host::new(Scheme::Gpt, firmware)));
     }
     all

@@ -40,7 +40,7 @@ pub(crate) fn core_path(lab: &mut Lab, name: &str, firmware: Firmware) -> Result
     let path = lab.installed_copy(firmware, name)?;
     let mut dom0 = dom0::boot(lab, name, firmware, &[Disk { path, serial: TARGET }])?;
     dom0.wait_ready(lab, name).map_err(|f| dom0::with_journal(&mut dom0, f))?;
-    let seen = dom0.look().map_err(|f| dom0::with_journal(&mut dom0, f))?;
+    let seen = dom0.look(dom0::MODERN).map_err(|f| dom0::with_journal(&mut dom0, f))?;
     dom0.power_off(lab, name)?;
     Ok(seen)
 }

@@ -21,6 +21,24 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const READY_LIMIT: Duration = Duration::from_secs(400);
 const OFF_LIMIT: Duration = Duration::from_secs(300);
 
+/// Something that is so in dom0, and the command that shows it.
+pub(crate) type Check = (&'static str, &'static str);
+
+/// On disks from 46 GiB on.
+pub(crate) const MODERN: &[Check] = &[
+    ("root grew to its slot", "test $(df -BG --output=size / | tail -1 | tr -dc 0-9) -ge 17"),
+    ("the logs partition is on /var/log", "findmnt -no SOURCE /var/log | grep -q vda5"),
+    ("swap is on", "grep -q partition /proc/swaps"),
+];
+
+/// On smaller ones.
+pub(crate) const LEGACY: &[Check] = &[
+    ("root grew to its slot", "test $(df -BM --output=size / | tail -1 | tr -dc 0-9) -ge 3300"),
+    ("logs lie in root", "! findmnt -n /var/log"),
+    ("the swap file is used", "grep -q '^/swapfile *file *524284' /proc/swaps"),
+    ("the inventory names the layout", "grep -q '\"legacy\"' /etc/xenhost/inventory.json"),
+];
+
 /// A booted host with a root shell.
 #[derive(Debug)]
 pub(crate) struct Dom0 {
@@ -137,8 +155,8 @@ impl Dom0 {
         })
     }
 
-    /// Looks around, and checks what the answers asked for.
-    pub(crate) fn look(&mut self) -> Result<Seen> {
+    /// Looks around, and checks what the answers asked for and what the layout has.
+    pub(crate) fn look(&mut self, promised: &[Check]) -> Result<Seen> {
         let info = self.must("xl info")?;
         let field = |name: &str| {
             let line = info.lines().find(|l| l.split(':').next().unwrap_or("").trim() == name);
@@ -150,23 +168,17 @@ impl Dom0 {
             "lsblk -e 11 -o NAME,SIZE,SERIAL,FSTYPE,LABEL,PARTLABEL,MOUNTPOINTS | sed 's/ *$//'",
         )?;
         let bless = self.must("journalctl -u xenhost-bless -o cat --no-pager | grep blessed")?;
-        self.check_configuration()?;
+        self.check_configuration(promised)?;
         Ok(Seen { xen_version, layout, bless })
     }
 
     /// What DESIGN and the answer file promise of a running dom0, each with the command that shows
     /// it. All of them are tried, so that one run tells everything that is wrong.
-    fn check_configuration(&mut self) -> Result<()> {
-        let checks: &[(&str, &str)] = &[
+    fn check_configuration(&mut self, layout: &[Check]) -> Result<()> {
+        let checks: &[Check] = &[
             ("the host name is the asked one", "test \"$(hostname)\" = xen1"),
             ("root is the slot", "findmnt -no SOURCE / | grep -q '^/dev/vda1$'"),
-            (
-                "root grew to its slot",
-                "test $(df -BG --output=size / | tail -1 | tr -dc 0-9) -ge 17",
-            ),
-            ("the logs partition is on /var/log", "findmnt -no SOURCE /var/log | grep -q vda5"),
-            ("Xen's log folder is on it", "test -d /var/log/xen"),
-            ("swap is on", "grep -q partition /proc/swaps"),
+            ("Xen has its log folder", "test -d /var/log/xen"),
             ("the boot partition is not mounted", "! findmnt -n /dev/vda4"),
             (
                 "the bridge has the card's address",
@@ -192,7 +204,7 @@ impl Dom0 {
             ("no unit failed", "! systemctl --failed --no-legend --plain | grep ."),
         ];
         let mut wrong = String::new();
-        for (what, command) in checks {
+        for (what, command) in checks.iter().chain(layout) {
             let did = self.shell.run(command, COMMAND_LIMIT)?;
             if did.code != 0 {
                 writeln!(wrong, "\n  not so: {what}: `{command}`: {}", did.output)

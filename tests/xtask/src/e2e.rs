@@ -9,6 +9,7 @@ mod media;
 mod offline;
 mod packages;
 mod refusals;
+mod small;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ const fn scenario(
 const SCENARIOS: &[Scenario] = &[
     scenario("install-uefi", 8, "ISO, install, boot, look, power off; UEFI", boots::install_uefi),
     scenario("install-bios", 8, "the same; BIOS", boots::install_bios),
+    scenario("legacy-uefi", 8, "a disk of 20 GiB: 4 GiB slots; UEFI, GPT", small::uefi),
+    scenario("legacy-bios", 8, "the same; BIOS, MBR", small::bios),
     scenario("usb-stick-uefi", 2, "the medium as a USB stick; UEFI", media::usb_stick_uefi),
     scenario("usb-stick-bios", 2, "the medium as a USB stick; BIOS", media::usb_stick_bios),
     scenario(

@@ -52,13 +52,22 @@ struct Table {
     partitions: Vec<Partition>,
 }
 
-/// The partitions in the order of their numbers.
-pub(crate) fn partitions(disk: &Path) -> Result<Vec<Partition>> {
+fn dump<T: serde::de::DeserializeOwned>(disk: &Path) -> Result<T> {
     let text = Call::new("sfdisk").arg("--json").arg(disk).stdout()?;
     let what = format!("sfdisk's view of {}", disk.display());
-    let dump: Dump =
-        serde_json::from_str(&text).map_err(|source| Failure::Json { what, source })?;
-    let mut table = dump.partitiontable;
+    serde_json::from_str(&text).map_err(|source| Failure::Json { what, source })
+}
+
+/// The kind of table: `gpt` or `dos`.
+pub(crate) fn label(disk: &Path) -> Result<String> {
+    let table: serde_json::Value = dump(disk)?;
+    let label = table.pointer("/partitiontable/label").and_then(serde_json::Value::as_str);
+    Ok(label.unwrap_or("unknown to sfdisk").to_owned())
+}
+
+/// The partitions in the order of their numbers.
+pub(crate) fn partitions(disk: &Path) -> Result<Vec<Partition>> {
+    let mut table = dump::<Dump>(disk)?.partitiontable;
     crate::failure::ensure(table.label == "gpt", || {
         format!("{}: {}", disk.display(), table.label)
     })?;

@@ -41,8 +41,12 @@ pub(crate) struct Verdict {
 
 impl Bench {
     pub(crate) fn new(lab: &Lab, name: &str) -> Result<Self> {
+        Self::sized(lab, name, TARGET_GIB)
+    }
+
+    fn sized(lab: &Lab, name: &str, gib: u64) -> Result<Self> {
         let target = lab.run.join(format!("{name}.target.img"));
-        disks::blank(&target, TARGET_GIB)?;
+        disks::blank(&target, gib)?;
         let bystander = lab.run.join(format!("{name}.bystander.img"));
         disks::bystander(&bystander, &lab.run)?;
         let before = crate::digest::disk(&bystander)?;
@@ -106,8 +110,19 @@ pub(crate) fn install(
     firmware: Firmware,
     kind: MediumKind,
 ) -> Result<Bench> {
+    install_on(lab, name, firmware, kind, TARGET_GIB)
+}
+
+/// The same on a disk of another size.
+pub(crate) fn install_on(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    kind: MediumKind,
+    gib: u64,
+) -> Result<Bench> {
     let iso = lab.iso(name, &Answers::default())?;
-    let bench = Bench::new(lab, name)?;
+    let bench = Bench::sized(lab, name, gib)?;
     let verdict = run(lab, name, firmware, (&iso, kind), &bench.disks())?;
     ensure(verdict.exit == 0 && verdict.state == "new system boots", || {
         format!("the installation ended with {}: {}", verdict.exit, verdict.state)

@@ -1,6 +1,6 @@
 //! `/etc/xenhost/boot.conf`: the arguments of Xen and of the dom0 kernel, for people to change.
 
-use partitioner::ids::Guid;
+use partitioner::partuuid::PartUuid;
 
 use super::root_argument;
 use crate::dom0_size::Dom0Size;
@@ -38,7 +38,7 @@ const KEYS: [&str; 5] = ["root", "xen", "xen_console", "kernel", "kernel_console
 
 impl BootConf {
     /// What an installation writes.
-    pub fn new(root_partuuid: Guid, dom0: Dom0Size) -> Self {
+    pub fn new(root_partuuid: PartUuid, dom0: Dom0Size) -> Self {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Self {
             root: root_argument(root_partuuid),
@@ -120,7 +120,8 @@ fn quotable(line: usize, word: &str) -> Result<(), BootConfError> {
 mod tests {
     use super::*;
 
-    const PART: Guid = Guid::from_u128(0x0102_0304_0506_4708_890a_0b0c_0d0e_0f10);
+    const PART: PartUuid =
+        PartUuid::Gpt(partitioner::ids::Guid::from_u128(0x0102_0304_0506_4708_890a_0b0c_0d0e_0f10));
 
     fn conf() -> BootConf {
         BootConf::new(PART, Dom0Size { memory_mib: 1168, vcpus: 2 })

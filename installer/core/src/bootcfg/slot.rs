@@ -117,7 +117,8 @@ mod tests {
 
     fn conf() -> BootConf {
         let dom0 = Dom0Size { memory_mib: 1168, vcpus: 2 };
-        BootConf::new(Guid::from_u128(0x0102_0304_0506_4708_890a_0b0c_0d0e_0f10), dom0)
+        let root = Guid::from_u128(0x0102_0304_0506_4708_890a_0b0c_0d0e_0f10);
+        BootConf::new(partitioner::partuuid::PartUuid::Gpt(root), dom0)
     }
 
     fn files(kernel: &str) -> BootFiles {

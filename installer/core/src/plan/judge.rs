@@ -52,12 +52,21 @@ pub fn checked(plan: Plan) -> Result<CheckedPlan, Vec<Finding>> {
     if findings.is_empty() { Ok(CheckedPlan(plan)) } else { Err(findings) }
 }
 
-/// Each step once; the BIOS boot loader only where there is room for it.
+/// Each step once; the BIOS boot loader only where there is room for it, logs and swap only where
+/// the layout has partitions for them.
 fn times(plan: &Plan) -> Vec<Finding> {
-    let core = usize::from(plan.disk.block_size == BlockSize::B512);
-    let once = PROTOCOL.into_iter().filter(|step| *step != Step::WriteCore).map(|step| (step, 1));
+    let has = |role| plan.table.partitions.iter().any(|planned| planned.role == role);
+    let sometimes = [
+        (Step::WriteCore, plan.disk.block_size == BlockSize::B512),
+        (Step::MakeLogs, has(Role::Logs)),
+        (Step::MakeSwap, has(Role::Swap)),
+    ];
+    let need = |step: Step| {
+        let which = sometimes.iter().find(|(one, _)| *one == step);
+        which.map_or(1, |(_, is_needed)| usize::from(*is_needed))
+    };
     let mut findings = Vec::new();
-    for (step, need) in once.chain([(Step::WriteCore, core)]) {
+    for (step, need) in PROTOCOL.into_iter().map(|step| (step, need(step))) {
         let times = plan.steps.iter().filter(|s| **s == step).count();
         if times != need {
             findings.push(Finding::Times { step: step.title(), times, need });

@@ -1,5 +1,7 @@
 //! Tests of planning: what the digest covers, and what the judge sees.
 
+use partitioner::units::BlockSize;
+
 use super::*;
 use crate::samples::{facts, ids, manifest, request, sample_plan};
 use crate::values::{Hostname, Keymap, SshKey};

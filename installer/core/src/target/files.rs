@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use partitioner::ids::Guid;
+use partitioner::layout::Role;
+use partitioner::partuuid::PartUuid;
 
 use super::login::{first_boot, login};
 use super::network::network;
@@ -45,6 +47,9 @@ fn names(hostname: &Hostname) -> Vec<TargetFile> {
     ]
 }
 
+/// On layouts without a swap partition. The file is made by dom0 itself, when root has grown.
+const SWAP_FILE: &str = "/swapfile none swap sw,nofail 0 0\n";
+
 /// Root grows to its partition at the first boot. A host without its logs or swap still starts.
 /// Logs are there before tmpfiles makes the directories below `/var/log` that services need.
 fn fstab(plan: &Plan) -> String {
@@ -53,12 +58,18 @@ fn fstab(plan: &Plan) -> String {
         writeln!(fstab, "UUID={id} {rest}").expect("a String takes all that is written to it");
     };
     line(plan.ids.root_a, "/ ext4 errors=remount-ro,x-systemd.growfs 0 1");
-    line(
-        plan.ids.logs,
-        "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
+    if plan.table.partition(Role::Logs).is_some() {
+        line(
+            plan.ids.logs,
+            "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
          x-systemd.device-timeout=180s 0 2",
-    );
-    line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=180s 0 0");
+        );
+    }
+    if plan.table.partition(Role::Swap).is_some() {
+        line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=180s 0 0");
+    } else {
+        fstab.push_str(SWAP_FILE);
+    }
     fstab
 }
 
@@ -119,8 +130,9 @@ fn storage(plan: &Plan) -> Option<TargetFile> {
 
 /// What every host gets, and what the answers add.
 fn boot_conf(plan: &Plan, request: &InstallRequest) -> BootConf {
-    let root = plan.table.partition(partitioner::layout::Role::Root);
-    let partuuid = root.map_or(Guid::NIL, |planned| planned.guid);
+    let table = &plan.table;
+    let root = table.partition(Role::Root);
+    let partuuid = root.map_or(PartUuid::Gpt(Guid::NIL), |planned| table.partuuid(planned));
     let mut conf = BootConf::new(partuuid, plan.dom0);
     let text = |arg: &BootArg| arg.as_str().to_owned();
     conf.xen_args.extend(request.xen.args.iter().map(text));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use partitioner::ids::Guid;
 use partitioner::layout::{LayoutName, Role};
+use partitioner::partuuid::{DiskId, PartUuid};
 use serde::{Deserialize, Serialize};
 
 use crate::bootstate::Slot;
@@ -22,10 +23,11 @@ pub struct Inventory {
     pub slot: Slot,
     pub layout: LayoutName,
     pub firmware: Firmware,
-    pub disk_guid: Guid,
+    /// GUID of the GPT, or signature of the MBR.
+    pub disk_id: DiskId,
     /// By role: `root_a`, `root_b`, `boot`, `logs`, `swap`, `sr`.
-    pub partuuid: BTreeMap<String, Guid>,
-    /// By role: `root_a`, `root_b`, `logs`, `swap`.
+    pub partuuid: BTreeMap<String, PartUuid>,
+    /// By role: `root_a`, `root_b`, and where they are partitions `logs`, `swap`.
     pub fs_uuid: BTreeMap<String, Guid>,
     /// How long bless waits for the host to become well, in minutes; absent for its own limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,15 +39,17 @@ pub struct Inventory {
 impl Inventory {
     /// What a fresh installation writes.
     pub fn of(plan: &Plan, request: &InstallRequest) -> Self {
-        let partuuid =
-            plan.table.partitions.iter().map(|p| (key(p.role).to_owned(), p.guid)).collect();
+        let table = &plan.table;
+        let name = |role| key(role).to_owned();
+        let partuuid = table.partitions.iter().map(|p| (name(p.role), table.partuuid(p))).collect();
         let ids = &plan.ids;
         let fs = [
-            ("root_a", ids.root_a),
-            ("root_b", ids.root_b),
-            ("logs", ids.logs),
-            ("swap", ids.swap),
+            (Role::Root, ids.root_a),
+            (Role::Backup, ids.root_b),
+            (Role::Logs, ids.logs),
+            (Role::Swap, ids.swap),
         ];
+        let fs = fs.into_iter().filter(|(role, _)| table.partition(*role).is_some());
         Self {
             product: plan.release.product.clone(),
             version: plan.release.version.clone(),
@@ -53,11 +57,11 @@ impl Inventory {
             suite: plan.release.suite.clone(),
             deployment_id: request.deployment_id.as_ref().map(|id| id.as_str().to_owned()),
             slot: Slot::A,
-            layout: plan.table.layout,
+            layout: table.layout,
             firmware: plan.firmware,
-            disk_guid: plan.table.disk_guid,
+            disk_id: table.disk_id(),
             partuuid,
-            fs_uuid: fs.map(|(name, id)| (name.to_owned(), id)).into_iter().collect(),
+            fs_uuid: fs.map(|(role, id)| (name(role), id)).collect(),
             health_timeout_minutes: request.health.timeout.map(crate::values::Minutes::get),
             installed_by: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -3,6 +3,7 @@
 //! A slot's PARTUUID and file system UUID stay with the slot, whatever release is in it.
 
 use partitioner::ids::Guid;
+use partitioner::partuuid::PartUuid;
 
 use super::facts::Complete;
 use crate::bootcfg::{BootConf, BootConfError, BootFiles, root_argument, slot_cfg};
@@ -26,7 +27,7 @@ pub enum OwnError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotPlace {
     pub slot: Slot,
-    pub partuuid: Guid,
+    pub partuuid: PartUuid,
     pub fs_uuid: Guid,
 }
 

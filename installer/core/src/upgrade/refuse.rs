@@ -1,6 +1,6 @@
 //! Why a host is not upgraded. Nothing was written.
 
-use super::{UpgradeFacts, is_known, newer, role};
+use super::{UpgradeFacts, newer, role};
 use crate::bootstate::{Other, Slot, Trial};
 use crate::outcome::Exit;
 use crate::release::Manifest;
@@ -20,11 +20,6 @@ pub(super) fn table(facts: &UpgradeFacts) -> Result<(), Refusal> {
     if let Some(problem) = facts.table_problems.first() {
         return Err(Refusal::new(Exit::Unsuitable, format!("{path}: {problem}"))
             .hint("`partitioner repair` shows what can be done"));
-    }
-    if !is_known(facts.table.layout) {
-        let layout = facts.table.layout;
-        let what = format!("{path}: upgrade of layout {layout} is not available yet");
-        return Err(Refusal::new(Exit::Unsuitable, what));
     }
     for slot in [Slot::A, Slot::B] {
         if facts.table.partition(role(slot)).is_none() {

@@ -82,7 +82,7 @@ pub(super) fn digest(plan: &UpgradePlan) -> String {
             "path": (!named).then_some(&disk.path),
             "size": disk.size,
             "block_size": disk.block_size,
-            "guid": plan.inventory.disk_guid,
+            "id": plan.inventory.disk_id,
         },
         "from": plan.from,
         "version": plan.inventory.version,

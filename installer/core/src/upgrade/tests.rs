@@ -128,7 +128,6 @@ fn every_refusal_has_its_exit_and_its_reason() {
             Exit::Unsuitable,
             "primary copy damaged",
         ),
-        (|f, _| f.table.layout = LayoutName::Legacy, Exit::Unsuitable, "not available yet"),
         (
             |f, m| {
                 m.version = "0.1.0".into();

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use installer_core::bootcfg::{Dispatch, dispatch_cfg};
 use installer_core::bootstate::{Slot, decode_tries};
 use partitioner::block::file::FileDisk;
-use partitioner::head::armed_lba0;
 use partitioner::ids::{Guid, Ids};
 use partitioner::layout::{Firmware, Role};
 use partitioner::table::{Geometry, TablePlan, TableRequest, plan_table};
@@ -61,9 +60,8 @@ impl Disk {
         let mut file = FileDisk::create(&disk.path(), size, BlockSize::B512).unwrap();
         let (boot, core) = disk.loader();
         write::write_table(&mut file, &disk.table).unwrap();
-        write::write_core(&mut file, &core).unwrap();
-        let at = disk.table.head.core_a.unwrap().first();
-        write::arm(&mut file, &armed_lba0(&boot, at, geometry).unwrap()).unwrap();
+        write::write_core(&mut file, &disk.table, &core).unwrap();
+        write::arm(&mut file, &write::lba0(&disk.table, &boot).unwrap()).unwrap();
         drop(file);
         disk.make_boot();
         for slot in [Slot::A, Slot::B] {

@@ -29,7 +29,8 @@ pub(super) fn deployment_id(
     run: &mut dyn Run,
 ) -> Option<String> {
     // debugfs takes what follows a question mark for options.
-    if !matches!(found.table, Table::Gpt { .. }) || path.to_string_lossy().contains('?') {
+    let has_table = matches!(found.table, Table::Gpt { .. } | Table::Mbr { .. });
+    if !has_table || path.to_string_lossy().contains('?') {
         return None;
     }
     let slot = |number| found.partitions.iter().find(|partition| partition.number == number);

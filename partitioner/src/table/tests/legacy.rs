@@ -49,7 +49,7 @@ fn legacy_on_bios() {
     assert_eq!(shown, [(4, 1, 0), (1, 0x83, 0x80), (2, 0x83, 0), (3, 0x8E, 0)]);
     assert_ne!(plan.mbr_signature, 0);
     let root = plan.partition(Role::Root).unwrap();
-    assert_eq!(plan.partuuid(root), format!("{:08x}-01", plan.mbr_signature));
+    assert_eq!(plan.partuuid(root).to_string(), format!("{:08x}-01", plan.mbr_signature));
 }
 
 #[test]

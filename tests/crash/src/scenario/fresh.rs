@@ -5,29 +5,44 @@ use installer_core::bootstate::BootState;
 use partitioner::block::BlockIo;
 use partitioner::block::fence::Fence;
 use partitioner::block::recorder::Recorder;
-use partitioner::head::armed_lba0;
 use partitioner::ids::Ids;
-use partitioner::layout::Role;
-use partitioner::table::{Geometry, TableRequest, plan_table, write_set};
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::{Geometry, LayoutChoice, TablePlan, TableRequest, plan_table, write_set};
 use partitioner::units::{BlockSize, Bytes};
 use partitioner::write;
 
-use super::takeover::{Host, guid, new_stamp, partition};
+use super::takeover::{Host, new_stamp, partition, partuuid};
 use super::{Scenario, slots, write_boot};
 use crate::epochs::steps;
 use crate::image::Image;
 use crate::loader::known;
 
-/// Runs it over the old disk of `host`.
-pub fn record(host: &Host) -> Scenario {
-    let old = host.old_disk();
-    let geometry = Geometry { block_size: BlockSize::B512, blocks: old.blocks() };
+/// The table that it writes.
+pub(crate) fn plan(host: &Host, blocks: u64) -> TablePlan {
+    let geometry = Geometry { block_size: BlockSize::B512, blocks };
     let firmware = match host.firmware {
         Firmware::Bios => partitioner::layout::Firmware::Bios,
         Firmware::Uefi => partitioner::layout::Firmware::Uefi,
     };
-    let request = TableRequest { boot_size: Some(Bytes::mib(300)), ..TableRequest::new(firmware) };
-    let plan = plan_table(geometry, &request, &mut Ids::from_seed([8; 32])).expect("a plan");
+    // The volume before an MBR's partitions has the size that it has.
+    let is_mbr = host.layout == LayoutChoice::Legacy && host.firmware == Firmware::Bios;
+    let boot_size = (!is_mbr).then_some(Bytes::mib(300));
+    let request = TableRequest { boot_size, layout: host.layout, ..TableRequest::new(firmware) };
+    plan_table(geometry, &request, &mut Ids::from_seed([8; 32])).expect("a plan")
+}
+
+/// For names: nothing for the usual layout.
+pub(crate) fn layout_word(host: &Host) -> &'static str {
+    match host.layout {
+        LayoutChoice::Legacy => " legacy",
+        LayoutChoice::Auto | LayoutChoice::Modern => "",
+    }
+}
+
+/// Runs it over the old disk of `host`.
+pub fn record(host: &Host) -> Scenario {
+    let old = host.old_disk();
+    let plan = plan(host, old.blocks());
     let image = Image::of(&old);
     let recorder = Recorder::new(Box::new(old));
     let log = recorder.log();
@@ -40,24 +55,23 @@ pub fn record(host: &Host) -> Scenario {
     write::write_table(&mut disk, &plan).expect("table");
     log.mark("slot");
     let root = partition(&plan, Role::Root);
-    new_stamp(guid(&plan, Role::Root), host.wrong).write(&mut disk, root).expect("slot");
+    new_stamp(partuuid(&plan, Role::Root), host.wrong).write(&mut disk, root).expect("slot");
     log.mark("boot");
-    let boot = partition(&plan, Role::Boot);
-    write_boot(&mut disk, boot, &host.loader, BootState::FRESH, host.wrong);
+    write_boot(&mut disk, &plan, &host.loader, BootState::FRESH, host.wrong);
     log.mark("core");
-    write::write_core(&mut disk, &host.loader.core_img).expect("core");
+    write::write_core(&mut disk, &plan, &host.loader.core_img).expect("core");
     log.mark("arm");
-    let core = plan.head.core_a.expect("a place for the core").first();
-    let lba0 = armed_lba0(&host.loader.boot_img, core, geometry).expect("boot sector");
+    let lba0 = write::lba0(&plan, &host.loader.boot_img).expect("boot sector");
     write::arm(&mut disk, &lba0).expect("arm");
     Scenario {
-        name: format!("fresh over {:?} {:?}", host.source, host.firmware).to_lowercase(),
+        name: format!("fresh{} over {:?} {:?}", layout_word(host), host.source, host.firmware)
+            .to_lowercase(),
         firmware: host.firmware,
         old: image,
         steps: steps(&log.entries()),
         keeps_old: false,
         entry_must_match: false,
-        has_gpt: true,
+        has_gpt: plan.scheme == Scheme::Gpt,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
         slots: slots(vec![66, 34]),

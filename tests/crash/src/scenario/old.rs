@@ -1,7 +1,7 @@
 //! Old hosts, with the geometries that such hosts really have.
 
 use boot_oracle::system::RootArgument;
-use installer::fat::{FatFile, FatName, make_boot};
+use installer::fat::{FatFile, FatKind, FatName, make_boot};
 use partitioner::block::BlockIo;
 use partitioner::block::memory::MemDisk;
 use partitioner::ids::Guid;
@@ -97,7 +97,8 @@ pub fn gpt(loader: &OldLoader, is_uefi: bool) -> MemDisk {
         let file = |path| FatFile { path, bytes: &loader.efi };
         let files = [file("EFI/xenserver/grubx64.efi"), file("EFI/BOOT/BOOTX64.EFI")];
         let name = FatName { label: "BOOT", serial: 7 };
-        make_boot(&mut disk, boot, name, &files, &mut |_, _| {}).expect("the old boot partition");
+        let made = make_boot(&mut disk, boot, FatKind::Fat32, name, &files, &mut |_, _| {});
+        made.expect("the old boot partition");
     } else {
         let core = partitioner::head::patch_core(&loader.core_img, Lba::new(2048));
         put(&mut disk, 2048, &core.expect("a core image"));

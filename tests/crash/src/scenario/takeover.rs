@@ -11,7 +11,8 @@ use partitioner::block::recorder::{Log, Recorder};
 use partitioner::ids::{Guid, Ids};
 use partitioner::inspect::inspect;
 use partitioner::layout::{Role, Scheme};
-use partitioner::table::{Compat, Geometry, SrChoice, TablePlan};
+use partitioner::partuuid::PartUuid;
+use partitioner::table::{Compat, Geometry, LayoutChoice, SrChoice, TablePlan};
 use partitioner::takeover::{
     OldNumbers, SrProof, Takeover, TakeoverRequest, final_write_set, plan_takeover, trial_write_set,
 };
@@ -32,6 +33,8 @@ pub struct Host {
     pub loader: Loader,
     pub old_loader: OldLoader,
     pub wrong: Wrong,
+    /// What a fresh installation lays out.
+    pub layout: LayoutChoice,
     /// The half up to the first commit and its clean-up alone.
     pub trial_only: bool,
 }
@@ -44,8 +47,14 @@ impl Host {
             loader: Loader::made_up(),
             old_loader: OldLoader::made_up(),
             wrong: Wrong::Nothing,
+            layout: LayoutChoice::Modern,
             trial_only: false,
         }
+    }
+
+    /// One that gets 4 GiB slots.
+    pub fn legacy(source: Scheme, firmware: Firmware) -> Self {
+        Self { layout: LayoutChoice::Legacy, ..Self::new(source, firmware) }
     }
 
     pub fn old_disk(&self) -> MemDisk {
@@ -133,13 +142,12 @@ impl Host {
         write::wipe_trial(&mut disk, takeover).expect("wipe");
         log.mark("slot");
         let root = partition(plan, Role::Root);
-        new_stamp(guid(plan, Role::Root), self.wrong).write(&mut disk, root).expect("slot");
+        new_stamp(partuuid(plan, Role::Root), self.wrong).write(&mut disk, root).expect("slot");
         log.mark("boot");
-        let boot = partition(plan, Role::Boot);
-        write_boot(&mut disk, boot, &self.loader, ON_TRIAL, self.wrong);
+        write_boot(&mut disk, plan, &self.loader, ON_TRIAL, self.wrong);
         if write::needs_boot_code(takeover) {
             log.mark("core");
-            write::write_core(&mut disk, plan, &self.loader.core_img).expect("core");
+            partitioner::write::write_core(&mut disk, plan, &self.loader.core_img).expect("core");
             log.mark("switch");
             write::switch_boot_code(&mut disk, takeover, &self.loader.boot_img).expect("switch");
         }
@@ -202,18 +210,22 @@ pub(crate) fn partition(plan: &TablePlan, role: Role) -> Extent {
     plan.partition(role).expect("a partition of the layout").extent
 }
 
-pub(crate) fn guid(plan: &TablePlan, role: Role) -> Guid {
-    plan.partition(role).expect("a partition of the layout").guid
+/// As the oracle keeps it: a GUID in GPT byte order, or signature and number.
+pub(crate) fn partuuid(plan: &TablePlan, role: Role) -> [u8; 16] {
+    match plan.partuuid(plan.partition(role).expect("a partition of the layout")) {
+        PartUuid::Gpt(guid) => guid.to_gpt_bytes(),
+        PartUuid::Mbr { signature, number } => boot_oracle::table::msdos_id(signature, number),
+    }
 }
 
 /// The new system in slot a.
-pub(crate) fn new_stamp(partuuid: Guid, wrong: Wrong) -> Stamp {
-    let partuuid = if wrong == Wrong::RootArgument { Guid::from_u128(0xBAD) } else { partuuid };
+pub(crate) fn new_stamp(partuuid: [u8; 16], wrong: Wrong) -> Stamp {
+    let partuuid = if wrong == Wrong::RootArgument { [0xBA; 16] } else { partuuid };
     Stamp {
         version: "new",
         uuid: UUID_A.to_bytes(),
         label: "root-new",
-        root: RootArgument::PartUuid(partuuid.to_gpt_bytes()),
+        root: RootArgument::PartUuid(partuuid),
     }
 }
 

@@ -10,10 +10,11 @@ use partitioner::block::BlockIo;
 use partitioner::block::memory::MemDisk;
 use partitioner::block::recorder::Recorder;
 use partitioner::block::window::Window;
-use partitioner::layout::Role;
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::TablePlan;
 use partitioner::units::Extent;
 
-use super::takeover::{Host, guid, partition};
+use super::takeover::{Host, partition, partuuid};
 use super::{Scenario, UUID_A, UUID_B, Wrong, fresh, slots, state_block};
 use crate::epochs::{Step, steps};
 use crate::image::Image;
@@ -29,20 +30,10 @@ fn stamp(version: &'static str, slot: Slot, partuuid: [u8; 16]) -> Stamp {
 }
 
 /// An installed host whose slot a is the old system.
-fn installed(host: &Host) -> (MemDisk, partitioner::table::TablePlan) {
-    use partitioner::ids::Ids;
-    use partitioner::table::{Geometry, TableRequest, plan_table};
-    use partitioner::units::{BlockSize, Bytes};
-
+fn installed(host: &Host) -> (MemDisk, TablePlan) {
     let mut image = fresh::record(host).finished();
-    let geometry = Geometry { block_size: BlockSize::B512, blocks: image.blocks() };
-    let firmware = match host.firmware {
-        boot_oracle::Firmware::Bios => partitioner::layout::Firmware::Bios,
-        boot_oracle::Firmware::Uefi => partitioner::layout::Firmware::Uefi,
-    };
-    let request = TableRequest { boot_size: Some(Bytes::mib(300)), ..TableRequest::new(firmware) };
-    let plan = plan_table(geometry, &request, &mut Ids::from_seed([8; 32])).expect("a plan");
-    let id = guid(&plan, Role::Root).to_gpt_bytes();
+    let plan = fresh::plan(host, image.blocks());
+    let id = partuuid(&plan, Role::Root);
     stamp("old", Slot::A, id).write(&mut image, partition(&plan, Role::Root)).expect("slot a");
     (image, plan)
 }
@@ -71,7 +62,7 @@ pub fn record(host: &Host) -> Scenario {
     write(&mut disk, restricted, "xenhost/state2.env");
     write(&mut disk, restricted, "xenhost/state.env");
     log.mark("slot");
-    let id = guid(&plan, Role::Backup).to_gpt_bytes();
+    let id = partuuid(&plan, Role::Backup);
     stamp("new", Slot::B, id).write(&mut disk, partition(&plan, Role::Backup)).expect("slot b");
     log.mark("tries");
     overwrite(&mut disk, boot, "xenhost/tries.env", &tries_block(3)[..512]);
@@ -81,13 +72,13 @@ pub fn record(host: &Host) -> Scenario {
     log.mark("copy");
     write(&mut disk, trial, "xenhost/state2.env");
     Scenario {
-        name: format!("upgrade {:?}", host.firmware).to_lowercase(),
+        name: format!("upgrade{} {:?}", fresh::layout_word(host), host.firmware).to_lowercase(),
         firmware: host.firmware,
         old: image,
         steps: steps(&log.entries()),
         keeps_old: true,
         entry_must_match: false,
-        has_gpt: true,
+        has_gpt: plan.scheme == Scheme::Gpt,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
         slots: slots(vec![66, 34]),

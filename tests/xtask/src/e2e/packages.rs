@@ -50,7 +50,7 @@ pub(super) fn reinstall(lab: &mut Lab) -> Result<()> {
     dom0.cut_power()?;
     let mut dom0 = dom0::boot(lab, "reinstall-again", Firmware::Uefi, &[target])?;
     dom0.wait_ready(lab, "reinstall-again")?;
-    dom0.look()?;
+    dom0.look(dom0::MODERN)?;
     dom0.power_off(lab, "reinstall-again")
 }
 
