@@ -19,8 +19,9 @@ use boot_oracle::{Firmware, Outcome, Slot};
 use crash_explorer::epochs::epochs;
 use crash_explorer::image::{Block, Image, Overlay, View};
 use crash_explorer::scenario::takeover::Host;
-use crash_explorer::scenario::{Scenario, fresh};
+use crash_explorer::scenario::{Scenario, fresh, upgrade};
 use partitioner::layout::Scheme;
+use partitioner::table::LayoutChoice;
 
 #[path = "firmware/disk.rs"]
 mod disk;
@@ -149,6 +150,24 @@ fn bios_does_what_the_oracle_says() {
     let chosen: Vec<Sample<'_>> =
         all.into_iter().enumerate().filter(keep).map(|(_, sample)| sample).collect();
     assert!(chosen.len() >= 40, "{} states", chosen.len());
+    let wrong = disagreements(&lab, &chosen);
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), chosen.len(), wrong.join("\n"));
+}
+
+/// Slots of 4 GiB in an MBR: the boot sector, the core in the volume's reserved sectors, the FAT12
+/// volume and its state, from an old GPT disk to an upgrade.
+#[test]
+fn bios_boots_the_mbr_layout_as_the_oracle_says() {
+    let lab = Lab::new(Roots::of_bios());
+    let host = Host { layout: LayoutChoice::Legacy, ..host(Scheme::Gpt, Firmware::Bios, &lab) };
+    let scenarios = [fresh::record(&host), upgrade::record(&host)];
+    let all: Vec<Sample<'_>> = scenarios.iter().flat_map(samples).collect();
+    let names = ["disarm", "arm", "restrict", "slot", "tries", "commit", "copy", "used up"];
+    let chosen: Vec<Sample<'_>> = all
+        .into_iter()
+        .filter(|sample| names.iter().any(|name| sample.what.contains(name)))
+        .collect();
+    assert!(chosen.len() >= 8, "{} states", chosen.len());
     let wrong = disagreements(&lab, &chosen);
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), chosen.len(), wrong.join("\n"));
 }

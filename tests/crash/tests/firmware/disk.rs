@@ -30,6 +30,8 @@ impl Roots {
         Self(vec![
             (Span::new(46_139_392, 18 * GIB), "a", UUID_A),
             (Span::new(8_390_656, 18 * GIB), "b", UUID_B),
+            // Slot a of 4 GiB; slot b begins where that of 18 GiB does.
+            (Span::new(2048, 4 * GIB), "a", UUID_A),
             // An MBR's old root begins at sector 63, a GPT's behind its boot partition.
             (Span::new(63, 4 * GIB), "old", UUID_OLD),
             (Span::new(2048 + GIB / 2, 4 * GIB - GIB / 2), "old", UUID_OLD),
