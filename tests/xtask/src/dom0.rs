@@ -63,6 +63,7 @@ pub(crate) fn spec(lab: &Lab, name: &str, firmware: Firmware, disks: &[Disk]) ->
         medium: None,
         kernel: None,
         resets: Resets::End,
+        hardware: Vec::new(),
         display: lab.display,
         work: lab.run.clone(),
         name: name.to_owned(),
@@ -83,13 +84,17 @@ pub(crate) fn boot_to_xen(lab: &mut Lab, name: &str, fw: Firmware, disk: &Path) 
 
 /// Boots until root is logged in on the serial console.
 pub(crate) fn boot(lab: &mut Lab, name: &str, fw: Firmware, disks: &[Disk]) -> Result<Dom0> {
-    let spec = spec(lab, name, fw, disks);
-    let machine = lab.report.stage(&format!("{name}: Xen"), |tick| {
+    let machine = start(lab, &spec(lab, name, fw, disks))?;
+    log_in(lab, name, machine, PASSWORD)
+}
+
+/// Starts a machine that boots to Xen.
+pub(crate) fn start(lab: &mut Lab, spec: &Spec) -> Result<Machine> {
+    lab.report.stage(&format!("{}: Xen", spec.name), |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&[XEN_BANNER], XEN_LIMIT, tick)?;
         Ok(machine)
-    })?;
-    log_in(lab, name, machine)
+    })
 }
 
 /// Lets the machine boot again and again until root can log in: a system on trial that dies comes
@@ -109,7 +114,7 @@ pub(crate) fn fall_back(
         machine.serial.wait_for_any(&fallen, limit, tick)?;
         Ok(machine)
     })?;
-    log_in(lab, name, machine)
+    log_in(lab, name, machine, PASSWORD)
 }
 
 /// Boots the system of slot a without Xen under it: all of it but the toolstack works, and what
@@ -123,16 +128,22 @@ pub(crate) fn boot_without_xen(lab: &mut Lab, name: &str, disks: &[Disk]) -> Res
         machine.serial.wait_for_any(&["Linux version"], XEN_LIMIT, tick)?;
         Ok(machine)
     })?;
-    log_in(lab, name, machine)
+    log_in(lab, name, machine, PASSWORD)
 }
 
-fn log_in(lab: &mut Lab, name: &str, mut machine: Machine) -> Result<Dom0> {
+/// Waits for the login prompt and logs root in.
+pub(crate) fn log_in(
+    lab: &mut Lab,
+    name: &str,
+    mut machine: Machine,
+    password: &str,
+) -> Result<Dom0> {
     lab.report.stage(&format!("{name}: login prompt"), |tick| {
         let login = format!("{HOSTNAME} login:");
         machine.serial.wait_for_any(&[&login], LOGIN_LIMIT, tick).map(drop)
     })?;
     lab.report.stage(&format!("{name}: root shell"), |_| {
-        let shell = shell::log_in(&mut machine, PASSWORD)?;
+        let shell = shell::log_in(&mut machine, password)?;
         Ok(Dom0 { machine, shell })
     })
 }
@@ -173,7 +184,7 @@ impl Dom0 {
     }
 
     /// What DESIGN and the answer file promise of a running dom0, each with the command that shows
-    /// it. All of them are tried, so that one run tells everything that is wrong.
+    /// it.
     fn check_configuration(&mut self, layout: &[Check]) -> Result<()> {
         let checks: &[Check] = &[
             ("the host name is the asked one", "test \"$(hostname)\" = xen1"),
@@ -203,8 +214,15 @@ impl Dom0 {
             ),
             ("no unit failed", "! systemctl --failed --no-legend --plain | grep ."),
         ];
+        let all: Vec<Check> = checks.iter().chain(layout).copied().collect();
+        self.check_all(&all)
+    }
+
+    /// Each is what should be so, and the command that succeeds then. All of them are tried, so
+    /// that one run tells everything that is wrong.
+    pub(crate) fn check_all(&mut self, checks: &[Check]) -> Result<()> {
         let mut wrong = String::new();
-        for (what, command) in checks.iter().chain(layout) {
+        for (what, command) in checks {
             let did = self.shell.run(command, COMMAND_LIMIT)?;
             if did.code != 0 {
                 writeln!(wrong, "\n  not so: {what}: `{command}`: {}", did.output)

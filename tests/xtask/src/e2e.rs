@@ -5,6 +5,7 @@
 mod boots;
 mod builder;
 mod cuts;
+mod host;
 mod media;
 mod offline;
 mod packages;
@@ -55,6 +56,12 @@ const SCENARIOS: &[Scenario] = &[
     scenario("rescue", 3, "the rescue entry of the boot menu", boots::rescue),
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
+    scenario(
+        "dom0-config",
+        10,
+        "all that answers ask of dom0, after two starts",
+        host::dom0_config,
+    ),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     scenario("upgrade", 20, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-dies", 20, "new kernel panics, new Xen missing", upgrade::dies),

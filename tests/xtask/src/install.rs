@@ -8,7 +8,7 @@ use crate::disks::{self, BYSTANDER, TARGET};
 use crate::dom0;
 use crate::failure::{Result, ensure};
 use crate::lab::Lab;
-use crate::qemu::{Disk, Firmware, MediumKind};
+use crate::qemu::{Disk, Firmware, MediumKind, Spec};
 
 /// The last line that the installer says, in every case.
 pub(crate) const DISK_STATE: &str = "DISK STATE: ";
@@ -75,6 +75,11 @@ pub(crate) fn run(
 ) -> Result<Verdict> {
     let mut spec = dom0::spec(lab, &format!("{name}-install"), firmware, disks);
     spec.medium = Some((medium.0.to_owned(), medium.1));
+    run_spec(lab, name, &spec)
+}
+
+/// The same for a machine of a special make.
+pub(crate) fn run_spec(lab: &mut Lab, name: &str, spec: &Spec) -> Result<Verdict> {
     let mut machine = lab.report.stage(&format!("{name}: start the installer"), |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&[BEGUN], START_LIMIT, tick)?;

@@ -47,7 +47,13 @@ impl Lab {
 
     /// A medium with these answers in it.
     pub(crate) fn iso(&mut self, name: &str, answers: &Answers) -> Result<PathBuf> {
-        let file = self.answers(name, answers)?;
+        self.iso_of(name, &answers.text())
+    }
+
+    /// The same with the text of an answer file.
+    pub(crate) fn iso_of(&mut self, name: &str, text: &str) -> Result<PathBuf> {
+        let file = self.run.join(format!("{name}.yaml"));
+        std::fs::write(&file, text).at("writing", &file)?;
         let (iso, log) = (self.run.join(format!("{name}.iso")), self.run.join("iso.log"));
         let builder = &self.products.binaries.image_builder;
         let call = products::iso_call(builder, &self.products.release, &iso, Some(&file));

@@ -105,6 +105,8 @@ pub(crate) struct Spec {
     /// Started by QEMU itself, in place of what the disks or the medium would boot.
     pub(crate) kernel: Option<Kernel>,
     pub(crate) resets: Resets,
+    /// More of QEMU's arguments, for what few machines have.
+    pub(crate) hardware: Vec<String>,
     pub(crate) display: Display,
     /// Where the log, the firmware's variables and the sockets go.
     pub(crate) work: PathBuf,
@@ -181,7 +183,7 @@ impl Spec {
             call = call.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd);
             call = call.args(["-append", command_line]);
         }
-        Ok(self.medium_args(call))
+        Ok(self.medium_args(call.args(&self.hardware)))
     }
 
     /// Fresh variables at every start: no boot may depend on an entry that an earlier one left.
