@@ -190,7 +190,7 @@ impl Work<'_> {
     fn perform(&mut self, step: Step, progress: payload::Progress<'_>) -> Result<(), StepError> {
         let table = &self.job.plan.plan().table;
         match step {
-            Step::Disarm => Ok(write::disarm(self.host.disk())?),
+            Step::Disarm => Ok(write::disarm(self.host.disk(), table)?),
             Step::WipeSignatures => Ok(write::wipe_signatures(self.host.disk(), table)?),
             Step::WriteTable => {
                 write::write_table(self.host.disk(), table)?;
@@ -226,7 +226,10 @@ impl Work<'_> {
                 Ok(write::write_core(self.host.disk(), table, core)?)
             }
             Step::Verify => self.verify(),
-            Step::Arm => Ok(write::arm(self.host.disk(), &self.prepared.lba0)?),
+            Step::Arm => {
+                write::arm(self.host.disk(), &self.prepared.lba0)?;
+                Ok(())
+            }
             Step::BootEntry => self.boot_entry(),
         }
     }

@@ -1,6 +1,8 @@
 //! How long it takes to plan the tables of a large host: 64 disks of 128 partitions each.
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic: that is how it fails")]
 
+use std::sync::Arc;
+
 use partitioner::ids::{Guid, Ids};
 use partitioner::inspect::report::Report;
 use partitioner::inspect::{Found, GptState, Inspection, Table};
@@ -35,12 +37,12 @@ fn disk() -> Report {
     let content = partitions.iter().map(|one| format!("partition {}: ext4", one.number)).collect();
     let table = Table::Gpt { disk_guid: Guid::from_u128(1), state: GptState::Whole };
     let inspection = Inspection { table, partitions, problems: Vec::new(), content };
-    Report { inspection, installations: Vec::new(), sr: None }
+    Report { inspection, installations: Vec::new(), sr: None, rescue: None }
 }
 
 #[divan::bench]
 fn host_of_64_disks_with_128_partitions(bencher: divan::Bencher<'_, '_>) {
-    let reports: Vec<Report> = (0..DISKS).map(|_| disk()).collect();
+    let reports: Vec<Arc<Report>> = (0..DISKS).map(|_| Arc::new(disk())).collect();
     let geometry = Geometry::of_size(Bytes::gib(200), BlockSize::B512);
     let request = TableRequest::new(Firmware::Uefi);
     bencher.bench(|| -> Vec<Plan> {

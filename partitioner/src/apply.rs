@@ -21,15 +21,32 @@ pub enum ApplyError {
     Mbr(#[from] MbrError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error("cancelled, before anything was written")]
+    NotBegun,
+    #[error("cancelled while the table was written")]
+    Cancelled,
 }
 
-/// Writes the table. Everything that can be known to fail is found before the first write.
-pub fn apply(disk: &mut dyn BlockIo, table: &TablePlan) -> Result<(), ApplyError> {
+/// Writes the table. Everything that can be known to fail is found before the first write. Before
+/// each of its steps it asks whether it shall go on; a step that has begun is finished.
+pub fn apply(
+    disk: &mut dyn BlockIo,
+    table: &TablePlan,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<(), ApplyError> {
     let lba0 = lba0(table)?;
-    write::disarm(disk)?;
+    if !go_on() {
+        return Err(ApplyError::NotBegun);
+    }
+    write::disarm(disk, table)?;
+    let mut wanted = || if go_on() { Ok(()) } else { Err(ApplyError::Cancelled) };
+    wanted()?;
     write::wipe_signatures(disk, table)?;
+    wanted()?;
     write::write_table(disk, table)?;
-    Ok(write::arm(disk, &lba0)?)
+    wanted()?;
+    write::arm(disk, &lba0)?;
+    Ok(())
 }
 
 /// The last write: code that prints [`NO_SYSTEM`], and the MBR or the protective MBR.
@@ -66,7 +83,7 @@ mod tests {
             let request = TableRequest::new(firmware);
             let plan = plan_table(geometry, &request, &mut Ids::from_seed([1; 32])).unwrap();
             let mut disk = MemDisk::new("m", block_size, geometry.blocks);
-            apply(&mut disk, &plan).unwrap();
+            apply(&mut disk, &plan, &mut || true).unwrap();
             let mut have = vec![0; usize::try_from(block_size.bytes()).unwrap()];
             disk.read(Lba::new(0), &mut have).unwrap();
             assert_eq!(have, lba0(&plan).unwrap());

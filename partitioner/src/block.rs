@@ -13,6 +13,8 @@ pub mod open;
 pub mod recorder;
 pub mod window;
 
+use rustix::io::Errno;
+
 use crate::units::{BlockSize, Extent, Lba};
 
 /// What can go wrong with one read, write or flush.
@@ -25,8 +27,26 @@ pub enum IoError {
     /// Refused before any I/O.
     #[error("{disk}: a write to blocks {extent} was refused, the plan does not contain it")]
     Fenced { disk: String, extent: Extent },
+    /// The kernel gives EBADE for a command that ended in a reservation conflict (SPC-4, 5.13).
+    #[error(
+        "{disk}: {action} at {at}: reserved by another initiator: another machine holds a SCSI \
+         persistent reservation on this disk; release it there (`sg_persist --out --release`) or \
+         choose another disk"
+    )]
+    Reserved { disk: String, action: &'static str, at: Lba },
     #[error("{disk}: {action} at {at}: {source}")]
     Os { disk: String, action: &'static str, at: Lba, source: io::Error },
+}
+
+impl IoError {
+    /// What the operating system said to this action.
+    pub fn os(disk: String, action: &'static str, at: Lba, source: io::Error) -> Self {
+        if source.raw_os_error() == Some(Errno::BADE.raw_os_error()) {
+            Self::Reserved { disk, action, at }
+        } else {
+            Self::Os { disk, action, at, source }
+        }
+    }
 }
 
 /// All that may be done to a disk.

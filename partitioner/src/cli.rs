@@ -8,6 +8,7 @@ pub(crate) mod failure;
 mod repair;
 mod seen;
 mod show;
+mod signals;
 
 use std::io::Write;
 

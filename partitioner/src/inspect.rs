@@ -22,6 +22,7 @@ use crate::ids::Guid;
 use crate::partuuid::{DiskId, PartUuid};
 use crate::units::{Extent, Lba};
 
+pub(crate) use gpt::copy_at;
 pub use problem::TableProblem;
 pub use signature::{Tail, signature, signatures, tail_signature};
 

@@ -5,6 +5,8 @@
 //! when a plan is performed, so that the digest covers them by name and not by value. `check`
 //! judges a plan without knowing how it is made.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::ids::Ids;
@@ -15,6 +17,7 @@ use crate::sr::Verdict;
 use crate::table::{Geometry, LayoutError, TablePlan, TableRequest, plan_table_on};
 use crate::units::Extent;
 
+mod digest;
 mod json;
 pub mod picture;
 mod regions;
@@ -28,7 +31,7 @@ pub struct Facts<'f> {
     /// As it was named; messages and the digest have it.
     pub path: &'f str,
     pub geometry: Geometry,
-    pub report: &'f Report,
+    pub report: &'f Arc<Report>,
 }
 
 /// What may be given up.
@@ -59,6 +62,8 @@ pub enum Purpose {
     BootSector,
     Header,
     Entries,
+    /// What LBA 0 and 1 held, and where everything lies.
+    RescueRecord,
     /// What could be taken for old content is made zero.
     Signatures,
     BackupEntries,
@@ -71,6 +76,7 @@ impl Purpose {
             Self::BootSector => "boot sector",
             Self::Header => "table header",
             Self::Entries => "table entries",
+            Self::RescueRecord => "rescue record",
             Self::Signatures => "old signatures, made zero",
             Self::BackupEntries => "backup table entries",
             Self::BackupHeader => "backup table header",
@@ -90,7 +96,7 @@ pub struct Region {
 pub struct Plan {
     pub path: String,
     pub firmware: Firmware,
-    pub before: Report,
+    pub before: Arc<Report>,
     pub table: TablePlan,
     pub outcome: Outcome,
     /// In ascending order, none overlapping another. Nothing else is written.
@@ -101,7 +107,7 @@ pub struct Plan {
     pub keeps: Vec<String>,
     /// In the order in which they are performed.
     pub steps: Vec<&'static str>,
-    /// SHA-256 in lower-case hexadecimal.
+    /// SHA-512/256 in lower-case hexadecimal.
     pub digest: String,
 }
 
@@ -128,7 +134,7 @@ pub fn plan(
     let mut plan = Plan {
         path: facts.path.to_owned(),
         firmware: request.firmware,
-        before: facts.report.clone(),
+        before: Arc::clone(facts.report),
         regions: Vec::new(),
         destroys: Vec::new(),
         keeps: keeps(found, &table, outcome),
@@ -145,7 +151,7 @@ pub fn plan(
     if policy == Policy::Refuse && !plan.destroys.is_empty() {
         return Err(PlanError::NotBlank { things: plan.destroys });
     }
-    plan.digest = json::digest(&plan);
+    plan.digest = digest::digest(&plan);
     Ok(plan)
 }
 
@@ -163,7 +169,11 @@ fn steps(scheme: Scheme) -> Vec<&'static str> {
         // It is in LBA 0, with the boot code.
         Scheme::Mbr => &[],
     };
-    let mut steps = vec!["take the disk out of service (LBA 0)", "remove old signatures"];
+    let mut steps = vec![match scheme {
+        Scheme::Gpt => "take the disk out of service (LBA 0), save what was there",
+        Scheme::Mbr => "take the disk out of service (LBA 0)",
+    }];
+    steps.push("remove old signatures");
     steps.extend(table);
     steps.push("put the disk into service (LBA 0)");
     steps

@@ -1,17 +1,24 @@
-//! Repair of a GPT of which one copy is damaged, from the other.
+//! Repair of a GPT of which one copy is damaged, or whose backup is not at the end of the disk.
 //!
-//! [`examine`] only reads; [`repair`] writes the damaged copy and nothing else: its array, a flush,
-//! its header. Two whole copies that disagree are a person's decision and are refused, and so is a
-//! table whose backup is not at the end of the disk.
+//! [`examine`] only reads; [`repair`] writes what [`write_set`] says and nothing else. A damaged
+//! copy is written anew from the other: its array, a flush, its header. On a disk that has grown
+//! the backup goes to the end first; then one write of the primary header makes it count; then the
+//! header of the old backup is made zero. A cut leaves one whole copy at every moment, and a second
+//! run goes on. Two whole copies that disagree are a person's decision and are refused.
 
 use crate::block::{BlockIo, IoError};
-use crate::inspect::{le32, le64};
+use crate::inspect::problem::CopyProblem;
+use crate::inspect::{copy_at, le32, le64};
 use crate::units::{Extent, Lba};
 use crate::write::commit::{CommitError, commit};
 
-/// Entries that are read at most.
-const ENTRIES_MAX: u64 = 1024;
 const HEADER_MIN: usize = 92;
+/// Fields of a header (UEFI 2.10 table 5-5).
+const CRC: usize = 16;
+const OWN: usize = 24;
+const OTHER: usize = 32;
+const LAST_USABLE: usize = 48;
+const ARRAY: usize = 72;
 
 /// One of the two copies of a GPT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,26 @@ impl std::fmt::Display for Copy {
     }
 }
 
+/// What is wrong and can be put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// This copy is damaged, the other is whole.
+    Copy(Copy),
+    /// The backup is not in the last block of the disk, which has grown.
+    NotAtEnd { at: Lba, last: Lba },
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Copy(copy) => write!(f, "the {copy} copy of the GPT is damaged"),
+            Self::NotAtEnd { at, last } => {
+                write!(f, "the backup copy of the GPT is at {at}, the disk ends with {last}")
+            }
+        }
+    }
+}
+
 /// Why a table is not repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
@@ -36,10 +63,13 @@ pub enum RepairError {
     Io(#[from] IoError),
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// What was written for a commit to come reads back otherwise.
+    #[error("{disk}: {at} reads back other bytes than were written")]
+    NotRead { disk: String, at: Lba },
     #[error("LBA 0 has no entry of type 0xEE: no GPT counts on this disk")]
     NoProtectiveMbr,
     #[error("neither copy of the GPT is whole: primary: {primary}; backup: {backup}")]
-    BothDamaged { primary: String, backup: String },
+    BothDamaged { primary: CopyProblem, backup: CopyProblem },
     #[error("both copies of the GPT are whole and differ, which of them is right is not known")]
     Differ,
     #[error("the {copy} copy says that the other is at block {other}, the disk ends at {last}")]
@@ -51,48 +81,63 @@ pub enum RepairError {
 /// A copy that is whole.
 #[derive(Clone, Debug)]
 struct Whole {
+    /// The block of its header.
     header: Vec<u8>,
     array: Vec<u8>,
 }
 
-/// What is damaged; `None` where nothing is.
-pub fn examine(disk: &mut dyn BlockIo) -> Result<Option<Copy>, RepairError> {
-    Ok(find(disk)?.map(|(copy, _)| copy))
+/// What is to be done about it, in order.
+#[derive(Debug)]
+struct Todo {
+    damage: Damage,
+    /// Written, flushed and read back one after the other. Nothing reads them yet.
+    before: Vec<(Lba, Vec<u8>)>,
+    /// The block by which they count.
+    commit: (Lba, Vec<u8>),
+    /// A header that counts no more.
+    wipe: Option<Lba>,
 }
 
-/// Writes the damaged copy anew, from the whole one. Gives which one that was.
-pub fn repair(disk: &mut dyn BlockIo) -> Result<Option<Copy>, RepairError> {
-    let Some((copy, whole)) = find(disk)? else { return Ok(None) };
-    let last = disk.blocks().saturating_sub(1);
-    let (own, other, array_at) = match copy {
-        Copy::Primary => (1, last, 2),
-        Copy::Backup => (last, 1, le64(&whole.header, 48).saturating_add(1)),
-    };
-    let blocks = blocks_of(disk, whole.array.len());
-    let place = Extent::with_len(Lba::new(array_at), blocks).ok_or(RepairError::NoRoom { copy })?;
-    let taken = entries(&whole.array).any(|extent| extent.overlaps(place));
-    if taken || disk.blocks() <= place.last().get() || place.contains(block_at(own)) {
-        return Err(RepairError::NoRoom { copy });
+/// What is wrong; `None` where nothing is.
+pub fn examine(disk: &mut dyn BlockIo) -> Result<Option<Damage>, RepairError> {
+    Ok(find(disk)?.map(|todo| todo.damage))
+}
+
+/// Every block that [`repair`] writes.
+pub fn write_set(disk: &mut dyn BlockIo) -> Result<Vec<Extent>, RepairError> {
+    let Some(todo) = find(disk)? else { return Ok(Vec::new()) };
+    let mut set: Vec<Extent> = todo
+        .before
+        .iter()
+        .filter_map(|(at, bytes)| Extent::with_len(*at, blocks_of(disk, bytes.len())))
+        .collect();
+    set.extend([Some(todo.commit.0), todo.wipe].into_iter().flatten().map(one_block));
+    set.sort();
+    Ok(set)
+}
+
+/// Puts it right, and gives what was wrong.
+pub fn repair(disk: &mut dyn BlockIo) -> Result<Option<Damage>, RepairError> {
+    let Some(todo) = find(disk)? else { return Ok(None) };
+    for (at, bytes) in &todo.before {
+        disk.write(*at, bytes)?;
+        disk.flush()?;
+        let blocks = blocks_of(disk, bytes.len());
+        if read(disk, at.get(), blocks)? != *bytes {
+            return Err(RepairError::NotRead { disk: disk.name().to_owned(), at: *at });
+        }
     }
-    let mut header = whole.header.clone();
-    put(&mut header, 24, &own.to_le_bytes());
-    put(&mut header, 32, &other.to_le_bytes());
-    put(&mut header, 72, &array_at.to_le_bytes());
-    put(&mut header, 16, &[0; 4]);
-    let crc = checksum(&header).unwrap_or(0);
-    put(&mut header, 16, &crc.to_le_bytes());
-    let mut array = whole.array.clone();
-    let block = usize::try_from(disk.block_size().bytes()).unwrap_or(512);
-    array.resize(array.len().div_ceil(block).saturating_mul(block), 0);
-    disk.write(place.first(), &array)?;
-    disk.flush()?;
-    let old = read(disk, own, 1)?;
-    commit(disk, Lba::new(own), &old, &header)?;
-    Ok(Some(copy))
+    let (at, header) = &todo.commit;
+    let old = read(disk, at.get(), 1)?;
+    commit(disk, *at, &old, header)?;
+    if let Some(old_backup) = todo.wipe {
+        disk.zero(one_block(old_backup))?;
+        disk.flush()?;
+    }
+    Ok(Some(todo.damage))
 }
 
-/// The damaged copy, and the whole one.
-fn find(disk: &mut dyn BlockIo) -> Result<Option<(Copy, Whole)>, RepairError> {
+fn find(disk: &mut dyn BlockIo) -> Result<Option<Todo>, RepairError> {
     let lba0 = read(disk, 0, 1)?;
     let kinds = [0x1C2_usize, 0x1D2, 0x1E2, 0x1F2];
     let signed = lba0.get(510..512) == Some(&[0x55, 0xAA]);
@@ -100,58 +145,114 @@ fn find(disk: &mut dyn BlockIo) -> Result<Option<(Copy, Whole)>, RepairError> {
         return Err(RepairError::NoProtectiveMbr);
     }
     let last = disk.blocks().saturating_sub(1);
-    match (copy_at(disk, 1)?, copy_at(disk, last)?) {
-        (Ok(primary), Ok(backup)) => {
-            let same = primary.array == backup.array
-                && primary.header.get(56..72) == backup.header.get(56..72);
-            if same { Ok(None) } else { Err(RepairError::Differ) }
-        }
-        (Ok(primary), Err(_)) => {
-            let other = le64(&primary.header, 32);
-            if other == last {
-                Ok(Some((Copy::Backup, primary)))
-            } else {
-                Err(RepairError::Elsewhere { copy: Copy::Primary, other, last })
+    match (whole_at(disk, 1)?, whole_at(disk, last)?) {
+        (Ok(primary), Ok(backup)) if !primary.agrees_with(&backup) => Err(RepairError::Differ),
+        (Ok(primary), backup) => {
+            let other = le64(&primary.header, OTHER);
+            match (other.cmp(&last), backup) {
+                (std::cmp::Ordering::Less, _) => moved(disk, &primary, other).map(Some),
+                (std::cmp::Ordering::Equal, Ok(_)) => Ok(None),
+                (std::cmp::Ordering::Equal, Err(_)) => {
+                    let array_at = le64(&primary.header, LAST_USABLE).saturating_add(1);
+                    anew(disk, Copy::Backup, &primary, array_at).map(Some)
+                }
+                (std::cmp::Ordering::Greater, _) => {
+                    Err(RepairError::Elsewhere { copy: Copy::Primary, other, last })
+                }
             }
         }
-        (Err(_), Ok(backup)) => Ok(Some((Copy::Primary, backup))),
+        (Err(_), Ok(backup)) => anew(disk, Copy::Primary, &backup, 2).map(Some),
         (Err(primary), Err(backup)) => Err(RepairError::BothDamaged { primary, backup }),
     }
 }
 
-/// The copy whose header is at this block, or what is wrong with it.
-fn copy_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Whole, String>, RepairError> {
-    let header = read(disk, at, 1)?;
-    if !header.starts_with(b"EFI PART") {
-        return Ok(Err("no header".to_owned()));
+impl Whole {
+    fn agrees_with(&self, other: &Self) -> bool {
+        self.array == other.array && self.header.get(56..72) == other.header.get(56..72)
     }
-    let mut zeroed = header.clone();
-    put(&mut zeroed, 16, &[0; 4]);
-    if checksum(&zeroed) != Some(le32(&header, 16)) {
-        return Ok(Err("the checksum of its header is wrong".to_owned()));
+
+    /// The header with these fields, and the checksum that they need.
+    fn header_with(&self, fields: &[(usize, u64)]) -> Vec<u8> {
+        let mut header = self.header.clone();
+        for (at, value) in fields {
+            put(&mut header, *at, &value.to_le_bytes());
+        }
+        put(&mut header, CRC, &[0; 4]);
+        let len = usize::try_from(le32(&header, 12)).unwrap_or(HEADER_MIN);
+        let crc = crc32fast::hash(header.get(..len.max(HEADER_MIN)).unwrap_or(&header));
+        put(&mut header, CRC, &crc.to_le_bytes());
+        header
     }
-    let (count, size) = (u64::from(le32(&header, 80)), le32(&header, 84));
-    if le64(&header, 24) != at || size != 128 || !(1..=ENTRIES_MAX).contains(&count) {
-        return Ok(Err("its header has fields that no table has".to_owned()));
+
+    /// The array in whole blocks, with its place, which must be free.
+    fn array_at(
+        &self,
+        disk: &dyn BlockIo,
+        copy: Copy,
+        at: u64,
+        header: u64,
+    ) -> Result<(Lba, Vec<u8>), RepairError> {
+        let none = || RepairError::NoRoom { copy };
+        let blocks = blocks_of(disk, self.array.len());
+        let place = Extent::with_len(Lba::new(at), blocks).ok_or_else(none)?;
+        let header = one_block(Lba::new(header));
+        let taken = entries(&self.array).any(|one| one.overlaps(place) || one.overlaps(header));
+        if taken || disk.blocks() <= place.last().get() || place.overlaps(header) {
+            return Err(none());
+        }
+        let block = usize::try_from(disk.block_size().bytes()).unwrap_or(512);
+        let mut array = self.array.clone();
+        array.resize(array.len().div_ceil(block).saturating_mul(block), 0);
+        Ok((place.first(), array))
     }
-    let array_at = le64(&header, 72);
-    let bytes = usize::try_from(count.saturating_mul(128)).unwrap_or(0);
-    let blocks = blocks_of(disk, bytes);
-    if array_at.checked_add(blocks).is_none_or(|end| disk.blocks() < end) {
-        return Ok(Err("its entries lie outside the disk".to_owned()));
-    }
-    let mut array = read(disk, array_at, blocks)?;
-    array.truncate(bytes);
-    if crc32fast::hash(&array) != le32(&header, 88) {
-        return Ok(Err("the checksum of its entries is wrong".to_owned()));
-    }
-    Ok(Ok(Whole { header, array }))
 }
 
-/// The CRC of a header whose own field is zero; `None` where its length makes no sense.
-fn checksum(header: &[u8]) -> Option<u32> {
-    let len = usize::try_from(le32(header, 12)).ok().filter(|len| HEADER_MIN <= *len)?;
-    header.get(..len).map(crc32fast::hash)
+/// A damaged copy from the whole one.
+fn anew(disk: &dyn BlockIo, copy: Copy, whole: &Whole, array_at: u64) -> Result<Todo, RepairError> {
+    let last = disk.blocks().saturating_sub(1);
+    let (own, other) = match copy {
+        Copy::Primary => (1, last),
+        Copy::Backup => (last, 1),
+    };
+    let header = whole.header_with(&[(OWN, own), (OTHER, other), (ARRAY, array_at)]);
+    Ok(Todo {
+        damage: Damage::Copy(copy),
+        before: vec![whole.array_at(disk, copy, array_at, own)?],
+        commit: (Lba::new(own), header),
+        wipe: None,
+    })
+}
+
+/// The backup to the end of a disk that has grown. The blocks in between become usable.
+fn moved(disk: &mut dyn BlockIo, primary: &Whole, other: u64) -> Result<Todo, RepairError> {
+    let last = disk.blocks().saturating_sub(1);
+    let old = whole_at(disk, other)?;
+    if old.as_ref().is_ok_and(|old| !primary.agrees_with(old)) {
+        return Err(RepairError::Differ);
+    }
+    let array_at = last.saturating_sub(blocks_of(disk, primary.array.len()));
+    let (array_first, array) = primary.array_at(disk, Copy::Backup, array_at, last)?;
+    let usable = (LAST_USABLE, array_at.saturating_sub(1));
+    let own_array = le64(&primary.header, ARRAY);
+    let backup = primary.header_with(&[(OWN, last), (OTHER, 1), (ARRAY, array_at), usable]);
+    let header = primary.header_with(&[(OWN, 1), (OTHER, last), (ARRAY, own_array), usable]);
+    // Only what is an old copy of this very table, where no partition is.
+    let free = !entries(&primary.array).any(|one| one.overlaps(one_block(Lba::new(other))));
+    let wipe = old.is_ok() && free && other < array_at;
+    Ok(Todo {
+        damage: Damage::NotAtEnd { at: Lba::new(other), last: Lba::new(last) },
+        before: vec![(array_first, array), (Lba::new(last), backup)],
+        commit: (Lba::new(1), header),
+        wipe: wipe.then_some(Lba::new(other)),
+    })
+}
+
+/// The copy whose header is at this block, or what is wrong with it.
+fn whole_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Whole, CopyProblem>, RepairError> {
+    Ok(match copy_at(disk, at)? {
+        Ok(copy) => Ok(Whole { header: read(disk, at, 1)?, array: copy.array }),
+        Err(why) => Err(why),
+    })
 }
 
 fn entries(array: &[u8]) -> impl Iterator<Item = Extent> + '_ {
@@ -165,8 +266,8 @@ fn blocks_of(disk: &dyn BlockIo, bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(disk.block_size().bytes())
 }
 
-fn block_at(lba: u64) -> Extent {
-    Extent::with_len(Lba::new(lba), 1).unwrap_or(Extent::from(Lba::new(lba)..))
+fn one_block(lba: Lba) -> Extent {
+    Extent::with_len(lba, 1).unwrap_or(Extent::from(lba..))
 }
 
 fn read(disk: &mut dyn BlockIo, at: u64, blocks: u64) -> Result<Vec<u8>, IoError> {
@@ -183,84 +284,4 @@ fn put(into: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::block::memory::MemDisk;
-    use crate::head::armed_lba0;
-    use crate::ids::Ids;
-    use crate::layout::Firmware;
-    use crate::table::{Geometry, TableRequest, plan_table};
-    use crate::units::{BlockSize, Bytes};
-    use crate::write;
-
-    fn armed(size: BlockSize) -> MemDisk {
-        let geometry = Geometry::of_size(Bytes::gib(60), size);
-        let request = TableRequest::new(Firmware::Uefi);
-        let plan = plan_table(geometry, &request, &mut Ids::from_seed([4; 32])).unwrap();
-        let mut disk = MemDisk::new("sda", size, geometry.blocks);
-        write::write_table(&mut disk, &plan).unwrap();
-        let mut boot = vec![0; 512];
-        boot[510..].copy_from_slice(&[0x55, 0xAA]);
-        write::arm(&mut disk, &armed_lba0(&boot, Lba::new(128), geometry).unwrap()).unwrap();
-        disk
-    }
-
-    #[test]
-    fn each_damaged_copy_is_written_anew_bit_for_bit() {
-        for size in [BlockSize::B512, BlockSize::B4096] {
-            let good = armed(size);
-            let last = good.blocks() - 1;
-            let block = vec![0xA5; usize::try_from(size.bytes()).unwrap()];
-            let backup_array = last - 16384 / size.bytes();
-            for (at, copy) in [
-                (1, Copy::Primary),
-                (2, Copy::Primary),
-                (last, Copy::Backup),
-                (backup_array, Copy::Backup),
-            ] {
-                let mut disk = good.clone();
-                assert_eq!(examine(&mut disk).unwrap(), None);
-                disk.write(Lba::new(at), &block).unwrap();
-                assert_eq!(examine(&mut disk).unwrap(), Some(copy));
-                assert_eq!(repair(&mut disk).unwrap(), Some(copy));
-                assert_eq!(disk, good, "block {at}");
-                assert_eq!(repair(&mut disk).unwrap(), None);
-            }
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_decided_is_refused() {
-        let good = armed(BlockSize::B512);
-        let last = good.blocks() - 1;
-        let refused = |spoil: &dyn Fn(&mut MemDisk), want: &str| {
-            let mut disk = good.clone();
-            spoil(&mut disk);
-            let before = disk.clone();
-            let error = repair(&mut disk).unwrap_err().to_string();
-            assert!(error.contains(want), "{error}");
-            assert_eq!(disk, before, "nothing was written");
-        };
-        let garbage = [0xA5; 512];
-        refused(
-            &|disk| {
-                disk.write(Lba::new(1), &garbage).unwrap();
-                disk.write(Lba::new(last), &garbage).unwrap();
-            },
-            "neither copy",
-        );
-        refused(&|disk| disk.write(Lba::new(0), &[0; 512]).unwrap(), "no entry of type 0xEE");
-        // The backup of another table.
-        let geometry = Geometry { block_size: BlockSize::B512, blocks: good.blocks() };
-        let request = TableRequest::new(Firmware::Uefi);
-        let other = plan_table(geometry, &request, &mut Ids::from_seed([9; 32])).unwrap();
-        let blocks = crate::gpt::encode(&other).unwrap();
-        refused(
-            &|disk| {
-                disk.write(blocks.backup_array_at.first(), &blocks.backup_array).unwrap();
-                disk.write(blocks.backup_header_at, &blocks.backup_header).unwrap();
-            },
-            "differ",
-        );
-    }
-}
+mod tests;

@@ -3,13 +3,16 @@
 //! Its first 1024 bytes are a GRUB environment block, all variables in the first 512, so that the
 //! boot loader finds boot partition and slots by block address. Then follow byte copies of LBA 0
 //! and LBA 1 as they were before, and a description of the table with its checksum.
-//! Pure: bytes in and out.
+//! Bytes in and out; [`Saved::find`] alone reads a disk.
 
 use serde::{Deserialize, Serialize};
 
+use crate::block::{BlockIo, IoError};
+use crate::head::HeadMap;
 use crate::ids::Guid;
 use crate::layout::Role;
 use crate::table::TablePlan;
+use crate::takeover::tight_rescue;
 use crate::units::{BlockSize, Extent, Lba};
 
 const MAGIC: &str = "# GRUB Environment Block\n";
@@ -68,8 +71,14 @@ impl Rescue {
         Self { disk_guid: plan.disk_guid, regions }
     }
 
-    /// The whole record, as long as its place in the plan.
-    pub fn encode(plan: &TablePlan, lba0: &[u8], lba1: &[u8]) -> Result<Vec<u8>, RescueError> {
+    /// The whole record, as long as its place in the plan. `chain` is where a byte copy of the old
+    /// LBA 0 lies for a boot loader to go on with, where it may.
+    pub fn encode(
+        plan: &TablePlan,
+        lba0: &[u8],
+        lba1: &[u8],
+        chain: Option<Lba>,
+    ) -> Result<Vec<u8>, RescueError> {
         let (place, size) = (plan.head.rescue, plan.geometry.block_size);
         let block = usize::try_from(size.bytes()).unwrap_or(usize::MAX);
         let have = usize::try_from(place.blocks()).unwrap_or(0).saturating_mul(block);
@@ -81,7 +90,7 @@ impl Rescue {
         if have < need {
             return Err(RescueError::TooLarge { need, have });
         }
-        let mut bytes = environment(&rescue, plan.head.old_lba0);
+        let mut bytes = environment(&rescue, chain);
         bytes.resize(ENV_BYTES.div_ceil(block).saturating_mul(block), 0);
         for copy in [lba0, lba1] {
             let end = bytes.len().saturating_add(block);
@@ -123,6 +132,29 @@ impl Rescue {
     }
 }
 
+impl Saved {
+    /// The record of a disk, in any place where a layout or a takeover puts it. A damaged one is
+    /// none.
+    pub fn find(disk: &mut dyn BlockIo) -> Result<Option<Self>, IoError> {
+        let size = disk.block_size();
+        let usual = HeadMap::of(size).map(|head| head.rescue);
+        let of_512 = [Some(HeadMap::MBR.rescue), tight_rescue()];
+        let others = of_512.into_iter().filter(|_| size == BlockSize::B512).flatten();
+        for place in usual.into_iter().chain(others) {
+            if disk.blocks() <= place.last().get() {
+                continue;
+            }
+            let bytes = place.blocks().saturating_mul(size.bytes());
+            let mut record = vec![0; usize::try_from(bytes).unwrap_or(0)];
+            disk.read(place.first(), &mut record)?;
+            if let Ok(saved) = Rescue::decode(&record, size) {
+                return Ok(Some(saved));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// The block that GRUB reads: first block and length of boot partition, slots and old root.
 fn environment(rescue: &Rescue, old_lba0: Option<Lba>) -> Vec<u8> {
     let mut lines = vec![MAGIC.to_owned()];
@@ -149,10 +181,12 @@ fn environment(rescue: &Rescue, old_lba0: Option<Lba>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::memory::MemDisk;
     use crate::ids::Ids;
     use crate::layout::Firmware;
     use crate::table::{Geometry, TableRequest, plan_table};
     use crate::units::Bytes;
+    use crate::write;
 
     fn plan(size: BlockSize) -> TablePlan {
         let geometry = Geometry::of_size(Bytes::gib(60), size);
@@ -165,7 +199,7 @@ mod tests {
         for size in [BlockSize::B512, BlockSize::B4096] {
             let plan = plan(size);
             let block = usize::try_from(size.bytes()).unwrap();
-            let bytes = Rescue::encode(&plan, &vec![1; block], &vec![2; block]).unwrap();
+            let bytes = Rescue::encode(&plan, &vec![1; block], &vec![2; block], None).unwrap();
             assert_eq!(
                 u64::try_from(bytes.len()).unwrap(),
                 plan.head.rescue.blocks() * size.bytes()
@@ -178,9 +212,9 @@ mod tests {
 
     #[test]
     fn the_boot_loader_finds_its_variables_in_the_first_sector() {
-        let mut plan = plan(BlockSize::B512);
-        plan.head.old_lba0 = Some(Lba::new(127));
-        let bytes = Rescue::encode(&plan, &[0; 512], &[0; 512]).unwrap();
+        let plan = plan(BlockSize::B512);
+        let chain = Some(Lba::new(127));
+        let bytes = Rescue::encode(&plan, &[0; 512], &[0; 512], chain).unwrap();
         let text = std::str::from_utf8(&bytes[..512]).unwrap();
         assert!(text.starts_with("# GRUB Environment Block\n"), "{text}");
         for line in ["\nboot_first=83888128\n", "\na_blocks=37748736\n", "\nold_lba0=127\n"] {
@@ -188,10 +222,35 @@ mod tests {
         }
     }
 
+    /// The record outlives the wiping, and a run after a cut keeps what the first one saved.
+    #[test]
+    fn a_fresh_installation_saves_what_was_there() {
+        for size in [BlockSize::B512, BlockSize::B4096] {
+            let first = plan(size);
+            let second = first.draw(&mut Ids::from_seed([6; 32]));
+            let block = usize::try_from(size.bytes()).unwrap();
+            let old = [vec![1; block], vec![2; block]];
+            let mut disk = MemDisk::new("m", size, first.geometry.blocks);
+            disk.write(Lba::new(0), &old.concat()).unwrap();
+            assert_eq!(Saved::find(&mut disk).unwrap(), None);
+            for plan in [&first, &second] {
+                write::disarm(&mut disk, plan).unwrap();
+                write::wipe_signatures(&mut disk, plan).unwrap();
+                write::write_table(&mut disk, plan).unwrap();
+                let saved = Saved::find(&mut disk).unwrap().unwrap();
+                assert_eq!([saved.old_lba0, saved.old_lba1], old);
+                assert_eq!(saved.rescue, Rescue::of(plan));
+            }
+            let told = crate::inspect::report::report(&mut disk).unwrap();
+            assert_eq!(told.rescue, Some(Rescue::of(&second)));
+            assert!(told.lines().iter().any(|line| line.starts_with("rescue record: 6 ")));
+        }
+    }
+
     #[test]
     fn a_damaged_record_is_refused() {
         let plan = plan(BlockSize::B512);
-        let bytes = Rescue::encode(&plan, &[0; 512], &[0; 512]).unwrap();
+        let bytes = Rescue::encode(&plan, &[0; 512], &[0; 512], None).unwrap();
         let mut turned = bytes.clone();
         turned[2100] ^= 1;
         assert!(matches!(

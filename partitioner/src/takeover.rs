@@ -15,8 +15,10 @@ use crate::table::{
 };
 use crate::units::{BlockSize, Bytes, Extent, Lba};
 
+mod loader;
 mod space;
 
+pub use loader::OldLoader;
 pub(crate) use space::edges;
 pub use space::{final_write_set, kept, trial_write_set};
 
@@ -52,6 +54,8 @@ pub struct TakeoverRequest {
     pub compat: Compat,
     pub old: OldNumbers,
     pub proof: SrProof,
+    /// Where the old boot loader keeps its code.
+    pub loader: OldLoader,
 }
 
 /// A planned takeover.
@@ -83,6 +87,12 @@ pub enum TakeoverError {
     InTheWay { number: u32, extent: Extent, last: u64 },
     #[error("the old partitions begin at block {first}, {need} needed for the rescue record")]
     NoRoomForRescue { first: u64, need: u64 },
+    #[error(
+        "the old boot loader, {name}, keeps its code from block {at} on, before the first \
+         partition (block {first}), where the new table goes: there would be nothing to fall back \
+         to; let the old host start from its active partition instead, or install afresh"
+    )]
+    LoaderInGap { name: &'static str, at: u64, first: u64 },
     #[error(transparent)]
     Layout(#[from] LayoutError),
 }
@@ -96,6 +106,11 @@ const TIGHT_TAIL: u64 = 2048;
 const ARRAY_BLOCKS: u64 = 32;
 const CORE_BLOCKS: u64 = 960;
 
+/// Where the rescue record of a tight head lies, with the copy of LBA 0 in its last block.
+pub(crate) const fn tight_rescue() -> Option<Extent> {
+    Extent::new(Lba::new(TIGHT_RESCUE), Lba::new(TIGHT_FIRST - 1))
+}
+
 /// Plans both tables.
 pub fn plan_takeover(
     geometry: Geometry,
@@ -108,6 +123,10 @@ pub fn plan_takeover(
     }
     let source = source(geometry, old)?;
     let parts = OldParts::find(old, &request.old)?;
+    if let (Scheme::Mbr, OldLoader::InGap { name, at }) = (source, request.loader) {
+        let (at, first) = (at.get(), parts.first().get());
+        return Err(TakeoverError::LoaderInGap { name, at, first });
+    }
     let place = Place::of(geometry, parts.first())?;
     let base = base_table(geometry, place, request, ids)?;
     let logs = base.partition(Role::Logs).map_or(base.head.first_usable, |p| p.extent.last());
@@ -209,8 +228,7 @@ impl Place {
             }
             head.core_a = from(ARRAY_BLOCKS, CORE_BLOCKS);
             head.core_b = from(ARRAY_BLOCKS.saturating_add(CORE_BLOCKS), CORE_BLOCKS);
-            head.rescue = Extent::new(Lba::new(TIGHT_RESCUE), Lba::new(TIGHT_FIRST - 1))
-                .unwrap_or(head.rescue);
+            head.rescue = tight_rescue().unwrap_or(head.rescue);
         }
         // A boot loader chains to the old boot sector where it is one sector by itself: the last
         // block of the record's place.

@@ -12,10 +12,10 @@ use crate::gpt::{self, GptError};
 use crate::head::{self, HeadError};
 use crate::layout::Scheme;
 use crate::mbr::{self, CODE_BYTES, MbrError};
-use crate::rescue::RescueError;
+use crate::rescue::{Rescue, RescueError, Saved};
 use crate::table::{TablePlan, wipe_set};
 use crate::units::{Extent, Lba};
-use commit::CommitError;
+use commit::{CommitError, Committed};
 
 /// LBA 0, the commit of a fresh install.
 const COMMIT: Lba = Lba::new(0);
@@ -37,27 +37,68 @@ pub enum WriteError {
     /// The device said yes to a write and a flush and then gave other bytes.
     #[error("{disk}: {at} reads back other bytes than were written")]
     CommitNotRead { disk: String, at: Lba },
-    #[error("{disk}: {at} takes a block of {need} bytes, {have} given")]
-    NotOneBlock { disk: String, at: Lba, need: u64, have: usize },
     #[error("{disk}: the header at {at} belongs to another table than the planned one")]
     OtherTable { disk: String, at: Lba },
 }
 
-/// Takes the disk out of service: LBA 0 becomes a message, without a partition table.
+/// Takes the disk out of service: LBA 0 becomes a message, without a partition table. Then what LBA
+/// 0 and LBA 1 held goes into the rescue record, with the places of all that will be made.
 ///
 /// The flush comes before anything else is written, so that no old system can start on a disk
-/// whose content is half gone.
-pub fn disarm(disk: &mut dyn BlockIo) -> Result<(), WriteError> {
+/// whose content is half gone. That is why the record does not come first: an old boot loader may
+/// lie where it goes.
+pub fn disarm(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
+    let before = Before::read(disk)?;
     let sector = head::disarmed_lba0(head::NOT_FINISHED);
     let block = head::one_block(&sector, disk.block_size());
     disk.flush()?;
     disk.write(COMMIT, &block)?;
     disk.flush()?;
-    read_back(disk, COMMIT, &block)
+    read_back(disk, COMMIT, &block)?;
+    match plan.scheme {
+        Scheme::Gpt => write_record(disk, plan, &before, None),
+        // The volume of that layout is made around the record's place.
+        Scheme::Mbr => Ok(()),
+    }
 }
 
-/// Removes what could be taken for old content: all of the head behind LBA 0, the edges of each
-/// partition, the end of the disk. Order does not matter, the disk is disarmed.
+/// What LBA 0 and LBA 1 held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Before {
+    lba0: Vec<u8>,
+    lba1: Vec<u8>,
+}
+
+impl Before {
+    /// As they are, or where an installation was interrupted, as its record has them.
+    fn read(disk: &mut dyn BlockIo) -> Result<Self, IoError> {
+        let (lba0, lba1) = (read_block(disk, COMMIT)?, read_block(disk, Lba::new(1))?);
+        let message = head::one_block(&head::disarmed_lba0(head::NOT_FINISHED), disk.block_size());
+        if lba0 == message
+            && let Some(saved) = Saved::find(disk)?
+        {
+            return Ok(Self { lba0: saved.old_lba0, lba1: saved.old_lba1 });
+        }
+        Ok(Self { lba0, lba1 })
+    }
+}
+
+/// The rescue record. A boot loader that finds no table of ours chains to `chain`.
+fn write_record(
+    disk: &mut dyn BlockIo,
+    plan: &TablePlan,
+    before: &Before,
+    chain: Option<Lba>,
+) -> Result<(), WriteError> {
+    let place = plan.head.rescue.first();
+    let record = Rescue::encode(plan, &before.lba0, &before.lba1, chain)?;
+    disk.write(place, &record)?;
+    disk.flush()?;
+    read_back(disk, place, &record)
+}
+
+/// Removes what could be taken for old content: all of the head behind LBA 0 but the rescue record,
+/// the edges of each partition, the end of the disk. Order does not matter, the disk is disarmed.
 pub fn wipe_signatures(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
     for extent in wipe_set(plan) {
         disk.zero(extent)?;
@@ -114,18 +155,16 @@ pub fn lba0(plan: &TablePlan, boot_img: &[u8]) -> Result<Vec<u8>, WriteError> {
 }
 
 /// The commit: LBA 0 becomes boot code and protective MBR, or boot code and MBR. One block between
-/// two flushes, read back. Everything that the new system needs must have been written and read
-/// back before.
-pub fn arm(disk: &mut dyn BlockIo, lba0: &[u8]) -> Result<(), WriteError> {
-    let need = disk.block_size().bytes();
-    if usize::try_from(need).ok() != Some(lba0.len()) {
-        let (disk, have) = (disk.name().to_owned(), lba0.len());
-        return Err(WriteError::NotOneBlock { disk, at: COMMIT, need, have });
-    }
-    disk.flush()?;
-    disk.write(COMMIT, lba0)?;
-    disk.flush()?;
-    read_back(disk, COMMIT, lba0)
+/// two flushes, read back. Everything that the new system needs must have been written and read back before.
+pub fn arm(disk: &mut dyn BlockIo, lba0: &[u8]) -> Result<Committed, WriteError> {
+    let old = read_block(disk, COMMIT)?;
+    Ok(commit::commit(disk, COMMIT, &old, lba0)?)
+}
+
+fn read_block(disk: &mut dyn BlockIo, at: Lba) -> Result<Vec<u8>, IoError> {
+    let mut block = vec![0; usize::try_from(disk.block_size().bytes()).unwrap_or(0)];
+    disk.read(at, &mut block)?;
+    Ok(block)
 }
 
 /// Asserts that the disk gives what was written.

@@ -276,7 +276,7 @@ fn disks_that_changed_around_the_table() {
                 49,
                 grown,
                 "backup GPT is not at the end (disk grown?): it is at LBA 16383, the disk ends \
-                 with LBA 32767; a plan moves it there",
+                 with LBA 32767; a plan or `partitioner repair` moves it there",
             )
         },
         case(50, large, "sector size mismatch: the table was made for sectors of 512 bytes"),

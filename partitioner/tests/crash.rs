@@ -68,7 +68,7 @@ impl Install {
         let mut disk = Recorder::new(Box::new(self.old.clone()));
         let log = disk.log();
         log.mark("disarm");
-        write::disarm(&mut disk).unwrap();
+        write::disarm(&mut disk, &self.plan).unwrap();
         log.mark("wipe");
         write::wipe_signatures(&mut disk, &self.plan).unwrap();
         log.mark("table");

@@ -69,7 +69,7 @@ fn written(size: Bytes, block_size: BlockSize, request: &TableRequest) -> Image 
     let (folder, path, mut disk) = blank(size, block_size);
     let geometry = Geometry { block_size, blocks: disk.blocks() };
     let plan = plan_table(geometry, request, &mut Ids::from_seed([9; 32])).unwrap();
-    write::disarm(&mut disk).unwrap();
+    write::disarm(&mut disk, &plan).unwrap();
     write::wipe_signatures(&mut disk, &plan).unwrap();
     write::write_table(&mut disk, &plan).unwrap();
     let mut boot_img = vec![0xCC; 512];
@@ -163,7 +163,7 @@ fn blkid_sees_a_gpt_when_armed_and_none_when_disarmed() {
     let want = format!("PTUUID={}", image.plan.disk_guid);
     let probe = ["-p", "-o", "export"];
     says("blkid", &[probe[0], probe[1], probe[2], image.text()], &want);
-    write::disarm(&mut image.disk).unwrap();
+    write::disarm(&mut image.disk, &image.plan).unwrap();
     let (_, told) = tool("blkid", &[probe[0], probe[1], probe[2], image.text()]);
     assert!(!told.contains("gpt"), "{told}");
 }
@@ -189,7 +189,7 @@ fn blkid_finds_nothing_after_the_wipe() {
         tool("blkid", &["-p", "-O", &offset, "-S", &size, path.to_str().unwrap()]).1
     };
     assert!(volumes.iter().all(|(offset, size)| seen(*offset, *size).contains("ext2")));
-    write::disarm(&mut disk).unwrap();
+    write::disarm(&mut disk, &plan).unwrap();
     write::wipe_signatures(&mut disk, &plan).unwrap();
     for (offset, size) in &volumes {
         assert_eq!(seen(*offset, *size), "");
@@ -344,7 +344,7 @@ fn an_interrupted_install_is_not_taken_for_content() {
     let (_folder, _path, mut disk) = blank(Bytes::gib(60), BlockSize::B512);
     let geometry = Geometry { block_size: BlockSize::B512, blocks: disk.blocks() };
     let plan = plan_table(geometry, &UEFI, &mut Ids::from_seed([9; 32])).unwrap();
-    write::disarm(&mut disk).unwrap();
+    write::disarm(&mut disk, &plan).unwrap();
     write::write_table(&mut disk, &plan).unwrap();
     let found = inspect(&mut disk).unwrap();
     assert_eq!((found.table, found.content), (Table::Unfinished, Vec::<String>::new()));

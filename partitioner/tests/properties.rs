@@ -8,6 +8,8 @@
     reason = "a test may panic: that is how it fails"
 )]
 
+use std::sync::Arc;
+
 use partitioner::apply::apply;
 use partitioner::block::BlockIo;
 use partitioner::block::fence::Fence;
@@ -51,7 +53,8 @@ fn wishes() -> impl Strategy<Value = TableRequest> {
 }
 
 fn planned(old: &Old, told: &Report, wish: &TableRequest) -> Result<Plan, PlanError> {
-    let facts = Facts { path: "disk.img", geometry: old.geometry, report: told };
+    let report = &Arc::new(told.clone());
+    let facts = Facts { path: "disk.img", geometry: old.geometry, report };
     plan(&facts, wish, Policy::Replace, &mut Ids::from_seed([6; 32]))
 }
 
@@ -102,7 +105,8 @@ proptest! {
         }
         let mut fence = Fence::new(Box::new(disk), plan.write_set());
         if plan.outcome == Outcome::Write {
-            apply(&mut fence, &plan.table.draw(&mut Ids::from_seed([7; 32]))).unwrap();
+            let table = plan.table.draw(&mut Ids::from_seed([7; 32]));
+            apply(&mut fence, &table, &mut || true).unwrap();
         }
         let mut disk = fence.into_inner();
         let after = report(disk.as_mut()).unwrap().inspection;
@@ -126,7 +130,8 @@ proptest! {
         let told = report(&mut disk).unwrap();
         let Ok(first) = planned(&old, &told, &wish) else { return Ok(()) };
         if first.outcome == Outcome::Write {
-            apply(&mut disk, &first.table.draw(&mut Ids::from_seed([7; 32]))).unwrap();
+            let table = first.table.draw(&mut Ids::from_seed([7; 32]));
+            apply(&mut disk, &table, &mut || true).unwrap();
         }
         let told = report(&mut disk).unwrap();
         // A partition that is to be preserved because it is asked for is still the first. Where

@@ -80,6 +80,9 @@ impl StepError {
             }
             Self::NoProgram { .. } => Exit::ToolFailed,
             Self::Release(error) => error.exit(),
+            // Another machine's disk.
+            Self::Write(WriteError::Io(IoError::Reserved { .. }))
+            | Self::Io(IoError::Reserved { .. }) => Exit::DiskNotFound,
             Self::Write(WriteError::Io(_) | WriteError::CommitNotRead { .. })
             | Self::Io(_)
             | Self::Locate(_)
@@ -92,12 +95,7 @@ impl StepError {
             Self::Write(WriteError::OtherTable { .. }) | Self::StateChanged { .. } => {
                 Exit::DiskNotFound
             }
-            Self::Write(
-                WriteError::Gpt(_)
-                | WriteError::Mbr(_)
-                | WriteError::NotOneBlock { .. }
-                | WriteError::Rescue(_),
-            )
+            Self::Write(WriteError::Gpt(_) | WriteError::Mbr(_) | WriteError::Rescue(_))
             | Self::Gpt(_) => Exit::InternalError,
             Self::Host(error) => error.exit(),
             Self::Payload(error) => error.exit(),
@@ -114,8 +112,10 @@ impl StepError {
 /// What reading back the block says about which state counts.
 fn commit_exit(error: &CommitError) -> Exit {
     match error {
+        CommitError::Io(IoError::Reserved { .. }) | CommitError::Changed { .. } => {
+            Exit::DiskNotFound
+        }
         CommitError::Io(_) | CommitError::NotCommitted { .. } => Exit::IoBeforeCommit,
-        CommitError::Changed { .. } => Exit::DiskNotFound,
         CommitError::NotOneBlock { .. } => Exit::InternalError,
         CommitError::Unknown { .. } => Exit::IoAtCommit,
     }

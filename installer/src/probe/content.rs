@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use partitioner::block::BlockIo;
-use partitioner::inspect::{Found, foreign, inspect};
+use partitioner::inspect::{Inspection, Table, foreign, inspect};
+use partitioner::installations::{self, Product};
 use partitioner::table::Geometry;
 use partitioner::units::{BlockSize, Lba};
 
@@ -15,7 +16,6 @@ use super::Reader;
 use crate::call::Run;
 
 mod blkid;
-mod installation;
 
 /// The volume id of an ISO 9660 file system lies in its first descriptor (ECMA-119, 8.4).
 const ISO_DESCRIPTOR: u64 = 32_768;
@@ -51,7 +51,7 @@ pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Conte
             let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
             let mut ask = |start, length| blkid::look(path, start, length, run);
             foreign::complete(&mut found, geometry, &mut ask);
-            let deployment_id = installation::deployment_id(path, &found, &disk, run);
+            let deployment_id = deployment_id(&mut disk, &found);
             Content { lines: found.content, deployment_id, medium }
         }
         Err(error) => Content { medium, ..unreadable(&error) },
@@ -69,10 +69,15 @@ fn is_medium(disk: &mut dyn BlockIo) -> bool {
     disk.read(first, &mut bytes).is_ok() && bytes.starts_with(ISO_MAGIC) && id_is_ours(&bytes)
 }
 
-/// First byte and length.
-fn range(partition: &Found, block: u64) -> (u64, u64) {
-    let first = partition.extent.first().get().saturating_mul(block);
-    (first, partition.extent.blocks().saturating_mul(block))
+/// Of the finished xenhost installation on the disk. One that was cut off shows no table, so that
+/// it is not found; a file system that cannot be read has no inventory.
+fn deployment_id(disk: &mut Reader, found: &Inspection) -> Option<String> {
+    if found.table == Table::Unfinished {
+        return None;
+    }
+    let hosts = installations::find(disk, found).ok()?;
+    let mut own = hosts.into_iter().filter(|host| host.product == Product::Xenhost);
+    own.find_map(|host| host.deployment_id)
 }
 
 #[cfg(test)]

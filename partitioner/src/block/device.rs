@@ -74,7 +74,7 @@ impl DeviceDisk {
 
     fn os(&self, action: &'static str, at: Lba) -> impl Fn(io::Error) -> IoError + use<> {
         let disk = self.name.clone();
-        move |source| IoError::Os { disk: disk.clone(), action, at, source }
+        move |source| IoError::os(disk.clone(), action, at, source)
     }
 }
 
@@ -105,7 +105,7 @@ fn open_file(path: &Path, access: Access) -> Result<File, IoError> {
 
 fn failed(path: &Path, action: &'static str) -> impl Fn(io::Error) -> IoError + use<> {
     let disk = path.display().to_string();
-    move |source| IoError::Os { disk: disk.clone(), action, at: Lba::new(0), source }
+    move |source| IoError::os(disk.clone(), action, Lba::new(0), source)
 }
 
 impl BlockIo for DeviceDisk {

@@ -24,14 +24,24 @@ pub enum Fault {
     NoSpace,
     /// The device is gone from this operation on.
     Vanish,
+    /// Another machine has reserved the disk from this operation on. Reads are not harmed, as with
+    /// a reservation for writing (SPC-4, table 45).
+    Reserved,
     /// One bit of the first block is turned over, and the operation says that it went well. A
     /// flush is forgotten.
     Corrupt,
 }
 
 impl Fault {
-    pub const ALL: [Self; 6] =
-        [Self::Eio, Self::Short, Self::Torn, Self::NoSpace, Self::Vanish, Self::Corrupt];
+    pub const ALL: [Self; 7] = [
+        Self::Eio,
+        Self::Short,
+        Self::Torn,
+        Self::NoSpace,
+        Self::Vanish,
+        Self::Reserved,
+        Self::Corrupt,
+    ];
 
     fn error(self) -> io::Error {
         match self {
@@ -39,6 +49,7 @@ impl Fault {
             Self::Short => io::ErrorKind::UnexpectedEof.into(),
             Self::NoSpace => Errno::NOSPC.into(),
             Self::Vanish => Errno::NODEV.into(),
+            Self::Reserved => Errno::BADE.into(),
         }
     }
 }
@@ -72,13 +83,13 @@ impl Faulty {
     fn next(&mut self) -> Option<Fault> {
         let number = self.done;
         self.done = self.done.saturating_add(1);
-        let gone = self.fault == Fault::Vanish && self.at <= number;
-        (number == self.at || gone).then_some(self.fault)
+        let stays = matches!(self.fault, Fault::Vanish | Fault::Reserved) && self.at <= number;
+        (number == self.at || stays).then_some(self.fault)
     }
 
     fn fails(&self, action: &'static str, at: Lba) -> IoError {
         let disk = self.inner.name().to_owned();
-        IoError::Os { disk, action, at, source: self.fault.error() }
+        IoError::os(disk, action, at, self.fault.error())
     }
 
     fn block_len(&self) -> usize {
@@ -123,7 +134,7 @@ impl BlockIo for Faulty {
             return Ok(());
         }
         match self.next() {
-            None | Some(Fault::NoSpace) => self.inner.read(first, into),
+            None | Some(Fault::NoSpace | Fault::Reserved) => self.inner.read(first, into),
             Some(Fault::Corrupt) => {
                 self.inner.read(first, into)?;
                 flip(into);
@@ -154,7 +165,7 @@ impl BlockIo for Faulty {
                 self.inner.write(first, from.get(..half).unwrap_or_default())?;
             }
             Some(Fault::Torn) => self.write_torn(first, from)?,
-            Some(Fault::Eio | Fault::NoSpace | Fault::Vanish) => {}
+            Some(Fault::Eio | Fault::NoSpace | Fault::Vanish | Fault::Reserved) => {}
         }
         Err(self.fails("write", first))
     }
@@ -163,7 +174,7 @@ impl BlockIo for Faulty {
         match self.next() {
             None | Some(Fault::NoSpace) => self.inner.flush(),
             Some(Fault::Corrupt) => Ok(()),
-            Some(Fault::Eio | Fault::Short | Fault::Torn | Fault::Vanish) => {
+            Some(Fault::Eio | Fault::Short | Fault::Torn | Fault::Vanish | Fault::Reserved) => {
                 Err(self.fails("flush", Lba::new(0)))
             }
         }
@@ -186,7 +197,7 @@ impl BlockIo for Faulty {
                     self.inner.zero(half)?;
                 }
             }
-            Some(Fault::Eio | Fault::NoSpace | Fault::Vanish) => {}
+            Some(Fault::Eio | Fault::NoSpace | Fault::Vanish | Fault::Reserved) => {}
         }
         Err(self.fails("zero", first))
     }
@@ -235,6 +246,12 @@ mod tests {
         assert!(error.unwrap().contains("os error 19"));
         disk.flush().unwrap_err();
         disk.read(Lba::new(0), &mut [0; 512]).unwrap_err();
+        let (have, error, mut disk) = after(Fault::Reserved);
+        assert_eq!(have, [1; 1024]);
+        let told = error.unwrap();
+        assert!(told.starts_with("sda: write at LBA 2: reserved by another initiator"), "{told}");
+        disk.flush().unwrap_err();
+        disk.read(Lba::new(0), &mut [0; 512]).unwrap();
         let (have, error, _) = after(Fault::Corrupt);
         assert_eq!((have[0], &have[1..], error), (6, &[7; 1023][..], None));
     }

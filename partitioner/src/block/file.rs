@@ -62,13 +62,13 @@ impl FileDisk {
 
     fn os(&self, action: &'static str, at: Lba) -> impl Fn(io::Error) -> IoError + use<> {
         let disk = self.name.clone();
-        move |source| IoError::Os { disk: disk.clone(), action, at, source }
+        move |source| IoError::os(disk.clone(), action, at, source)
     }
 }
 
 fn at_start(path: &Path, action: &'static str) -> impl Fn(io::Error) -> IoError + use<> {
     let disk = path.display().to_string();
-    move |source| IoError::Os { disk: disk.clone(), action, at: Lba::new(0), source }
+    move |source| IoError::os(disk.clone(), action, Lba::new(0), source)
 }
 
 impl BlockIo for FileDisk {

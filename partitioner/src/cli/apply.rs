@@ -11,6 +11,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::args::ApplyArgs;
 use super::failure::Failure;
 use super::seen::Seen;
+use super::signals::Signals;
 use super::{DiskState, Ended, show};
 
 /// What has to be typed on a terminal.
@@ -48,8 +49,9 @@ fn write(seen: &Seen, plan: &Plan, state: &mut DiskState) -> Result<(), Failure>
     if !findings.is_empty() {
         return Err(Failure::NotSound { disk: seen.name.clone(), findings });
     }
+    let signals = Signals::listen().map_err(Failure::Signals)?;
     let mut disk = Fence::new(seen.open_for_writing()?, plan.write_set());
-    match apply(&mut disk, &table) {
+    match apply(&mut disk, &table, &mut || !signals.asked()) {
         Ok(()) => {
             *state = DiskState::NotBootable;
             Ok(())
@@ -57,8 +59,8 @@ fn write(seen: &Seen, plan: &Plan, state: &mut DiskState) -> Result<(), Failure>
         Err(source) => {
             // A table that cannot be encoded is found before the first write.
             *state = match source {
-                ApplyError::Mbr(_) => DiskState::Untouched,
-                ApplyError::Write(_) => DiskState::NotBootable,
+                ApplyError::Mbr(_) | ApplyError::NotBegun => DiskState::Untouched,
+                ApplyError::Write(_) | ApplyError::Cancelled => DiskState::NotBootable,
             };
             Err(Failure::Apply { disk: seen.name.clone(), source })
         }

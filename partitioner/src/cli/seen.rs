@@ -1,6 +1,7 @@
 //! A disk that was opened and looked at.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use partitioner::block::BlockIo;
 use partitioner::block::device::DeviceDisk;
@@ -24,7 +25,7 @@ pub(super) struct Seen {
     pub(super) path: PathBuf,
     pub(super) name: String,
     pub(super) geometry: Geometry,
-    pub(super) report: Report,
+    pub(super) report: Arc<Report>,
     is_device: bool,
 }
 
@@ -37,7 +38,7 @@ impl Seen {
         let is_device = matches!(opened, Opened::Device(_));
         let (geometry, report) = look(opened.disk(), &path)?;
         let name = path.display().to_string();
-        Ok(Self { path, name, geometry, report, is_device })
+        Ok(Self { path, name, geometry, report: Arc::new(report), is_device })
     }
 
     /// The plan for it, with identifiers that nobody sees: they are drawn when it is performed.
@@ -71,7 +72,7 @@ impl Seen {
             Box::new(FileDisk::open(&self.path, self.geometry.block_size)?)
         };
         let (geometry, report) = look(disk.as_mut(), &self.path)?;
-        if geometry == self.geometry && report == self.report {
+        if geometry == self.geometry && report == *self.report {
             Ok(disk)
         } else {
             Err(Failure::ChangedNow { disk: self.name.clone() })
@@ -104,4 +105,38 @@ fn block_size(bytes: Option<u32>) -> Result<Option<BlockSize>, Failure> {
             .ok_or(Failure::SectorSize(bytes))
     };
     bytes.map(known).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    /// Row 35 of the bad inputs: between the plan and the first write the disk became another one.
+    #[test]
+    fn a_disk_that_was_swapped_is_not_opened_for_writing() {
+        type Change = fn(&File);
+        let changes: [(Change, bool); 3] = [
+            (|_| {}, true),
+            (|file| file.write_all_at(b"SWAPSPACE2", 4086).unwrap(), false),
+            (|file| file.set_len(59 << 30).unwrap(), false),
+        ];
+        for (change, same) in changes {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("disk.img");
+            let file = File::create(&path).unwrap();
+            file.set_len(60 << 30).unwrap();
+            let seen = Seen::open(&DiskArg { disk: path, sector_size: None }).unwrap();
+            change(&file);
+            match seen.open_for_writing() {
+                Ok(_) => assert!(same),
+                Err(failure) => {
+                    assert!(!same && failure.exit() == 11, "{failure}");
+                    assert!(failure.to_string().contains("changed while it was opened"));
+                }
+            }
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub(super) fn inspect(disk: &DiskArg, as_json: bool, out: &mut dyn Write) -> Res
     if !as_json {
         return Ok(inspection_text(&seen, out)?);
     }
-    let mut value = json!(seen.report);
+    let mut value = json!(seen.report.as_ref());
     value["disk"] = disk_json(&seen.name, seen.geometry);
     print(out, &value)
 }

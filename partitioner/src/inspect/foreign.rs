@@ -97,10 +97,10 @@ mod tests {
             });
             (count, found.content.len())
         };
-        write::disarm(&mut disk).unwrap();
+        write::disarm(&mut disk, &table).unwrap();
         write::write_table(&mut disk, &table).unwrap();
         assert_eq!(asked(&mut disk), (0, 0));
-        apply(&mut disk, &table).unwrap();
+        apply(&mut disk, &table, &mut || true).unwrap();
         assert_eq!(asked(&mut disk), (6, 6));
     }
 

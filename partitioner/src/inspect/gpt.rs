@@ -75,11 +75,11 @@ fn other_sectors(disk: &mut dyn BlockIo) -> Result<Option<TableProblem>, IoError
     Ok(found.then_some(TableProblem::SectorSizeMismatch { table, disk: here }))
 }
 
-struct Copy {
+pub(crate) struct Copy {
     header: GPTHeader,
     entries: Vec<GPTPartitionEntry>,
     /// The entries as they are on the disk.
-    array: Vec<u8>,
+    pub(crate) array: Vec<u8>,
 }
 
 impl Copy {
@@ -184,7 +184,10 @@ fn found(number: u32, extent: Extent, entry: &GPTPartitionEntry, raw: &[u8]) -> 
 }
 
 /// The copy whose header is at this block.
-fn copy_at(disk: &mut dyn BlockIo, at: u64) -> Result<Result<Copy, CopyProblem>, IoError> {
+pub(crate) fn copy_at(
+    disk: &mut dyn BlockIo,
+    at: u64,
+) -> Result<Result<Copy, CopyProblem>, IoError> {
     let block_size = disk.block_size().bytes();
     let offset = at.checked_mul(block_size).filter(|_| at != 0);
     let Some(offset) = offset else { return Ok(Err(CopyProblem::NoRoom)) };

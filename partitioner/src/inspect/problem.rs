@@ -46,7 +46,7 @@ pub enum TableProblem {
     CopiesDisagree { what: String },
     #[error(
         "backup GPT is not at the end (disk grown?): it is at {at}, the disk ends with {last}; a \
-         plan moves it there"
+         plan or `partitioner repair` moves it there"
     )]
     NotAtEnd { at: Lba, last: Lba },
     #[error(

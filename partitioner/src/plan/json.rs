@@ -1,8 +1,7 @@
-//! The plan as JSON, for `--json` and for its digest. `plan.schema.json` describes it, and a test
-//! holds the two together.
+//! The plan as JSON, for `--json`; of its digest it is a part. `plan.schema.json` describes it,
+//! and a test holds the two together.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{Outcome, Plan, Purpose};
 use crate::inspect::report::Report;
@@ -13,9 +12,8 @@ use crate::table::{Planned, TablePlan};
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Plan", deny_unknown_fields))]
 pub struct PlanView<'p> {
-    /// SHA-256 over all the rest, in lower-case hexadecimal. What is agreed to.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    #[cfg_attr(test, schemars(required, regex(pattern = "^[0-9a-f]{64}$")))]
+    /// SHA-512/256 over all the rest, in lower-case hexadecimal. What is agreed to.
+    #[cfg_attr(test, schemars(regex(pattern = "^[0-9a-f]{64}$")))]
     digest: &'p str,
     layout: LayoutName,
     scheme: Scheme,
@@ -34,7 +32,7 @@ pub struct PlanView<'p> {
     regions: Vec<RegionView>,
     /// What is on the disk now, as `partitioner inspect --json` shows it.
     #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, serde_json::Value>"))]
-    before: &'p Report,
+    before: Option<&'p Report>,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,8 +110,15 @@ impl<'p> From<&'p Plan> for PlanView<'p> {
                     purpose: region.purpose,
                 })
                 .collect(),
-            before: &plan.before,
+            before: Some(&plan.before),
         }
+    }
+}
+
+impl<'p> PlanView<'p> {
+    /// What there is only once, whatever the size of the host, and no digest.
+    pub(super) fn without_lists(plan: &'p Plan) -> Self {
+        Self { digest: "", destroys: &[], before: None, ..Self::from(plan) }
     }
 }
 
@@ -134,15 +139,6 @@ fn partition<'p>(table: &TablePlan, planned: &'p Planned) -> PartitionView<'p> {
         active: is_mbr && planned.attributes & 0x80 != 0,
         kept: planned.kept,
     }
-}
-
-/// Over the JSON form of a plan that has no digest yet. Its fields are in the order of the struct,
-/// so that the form is always the same.
-pub(super) fn digest(plan: &Plan) -> String {
-    let text = serde_json::to_vec(&PlanView::from(plan)).expect("its keys are text");
-    let pairs: Vec<String> =
-        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    pairs.concat()
 }
 
 #[cfg(test)]

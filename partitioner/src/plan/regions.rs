@@ -12,6 +12,7 @@ pub(super) fn regions(table: &TablePlan) -> Vec<Region> {
         let backup = gpt.backup_header(table.geometry);
         named.push((Extent::with_len(gpt.header, 1), Purpose::Header));
         named.push((Some(gpt.array), Purpose::Entries));
+        named.push((Some(table.head.rescue), Purpose::RescueRecord));
         named.push((Some(gpt.backup_array(table.geometry)), Purpose::BackupEntries));
         named.push((Extent::with_len(backup, 1), Purpose::BackupHeader));
     }

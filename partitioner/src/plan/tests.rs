@@ -25,7 +25,7 @@ fn blank(gib: u32, block_size: BlockSize) -> MemDisk {
 
 /// The plan for a disk as it is, which the judge has nothing to say against.
 fn planned(disk: &mut MemDisk, request: &TableRequest) -> Plan {
-    let report = report(disk).unwrap();
+    let report = Arc::new(report(disk).unwrap());
     let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
     let facts = Facts { path: "disk.img", geometry, report: &report };
     let plan = plan(&facts, request, Policy::Replace, &mut ids()).unwrap();
@@ -58,7 +58,7 @@ fn planning_on_the_result_of_a_plan_finds_nothing_to_do() {
         let mut disk = blank(gib, block_size);
         let first = planned(&mut disk, &request);
         assert_eq!((first.outcome, first.destroys.len()), (Outcome::Write, 0));
-        apply(&mut disk, &first.table).unwrap();
+        apply(&mut disk, &first.table, &mut || true).unwrap();
         let again = planned(&mut disk, &request);
         assert_eq!(again.outcome, Outcome::Nothing, "{gib} {request:?}");
         assert_eq!((again.regions.len(), again.steps.len(), again.destroys.len()), (0, 0, 0));
@@ -70,7 +70,7 @@ fn planning_on_the_result_of_a_plan_finds_nothing_to_do() {
 fn another_wish_on_the_same_disk_is_something_to_do() {
     let mut disk = blank(60, BlockSize::B512);
     let first = planned(&mut disk, &UEFI);
-    apply(&mut disk, &first.table).unwrap();
+    apply(&mut disk, &first.table, &mut || true).unwrap();
     for request in [
         TableRequest { compat: Compat::Xenserver, ..UEFI },
         TableRequest { sr: SrChoice::None, ..UEFI },
@@ -91,7 +91,7 @@ fn a_kept_partition_is_neither_lost_nor_written() {
     let mut first = planned(&mut disk, &old).table;
     first.partitions[0].number = 1;
     first.partitions[1].number = 4;
-    apply(&mut disk, &first).unwrap();
+    apply(&mut disk, &first, &mut || true).unwrap();
     disk.write(Lba::new(5000), &[0x5A; 512]).unwrap();
     let before = inspect(&mut disk).unwrap();
     let request = TableRequest { preserve_first: PreserveFirst::Yes, ..UEFI };
@@ -99,7 +99,7 @@ fn a_kept_partition_is_neither_lost_nor_written() {
     assert_eq!(plan.keeps, ["partition 1: boot, blocks 2048-1050623"]);
     assert!(plan.destroys.iter().all(|line| about(line) != Some(1)), "{:?}", plan.destroys);
     assert_eq!(plan.destroys.len(), 3);
-    apply(&mut disk, &plan.table.draw(&mut Ids::from_seed([8; 32]))).unwrap();
+    apply(&mut disk, &plan.table.draw(&mut Ids::from_seed([8; 32])), &mut || true).unwrap();
     let after = inspect(&mut disk).unwrap();
     assert_eq!(after.partitions[0].entry, before.partitions[0].entry, "bit for bit");
     let mut content = [0; 512];
@@ -116,13 +116,13 @@ fn after_any_cut_what_is_kept_is_found_again() {
     let mut first = planned(&mut old, &legacy).table;
     first.partitions[0].number = 1;
     first.partitions[1].number = 4;
-    apply(&mut old, &first).unwrap();
+    apply(&mut old, &first, &mut || true).unwrap();
     let entry = inspect(&mut old).unwrap().partitions[0].entry.clone();
     let wish = TableRequest { preserve_first: PreserveFirst::Yes, ..UEFI };
     let plan = planned(&mut old, &wish);
     let mut recorder = Recorder::new(Box::new(old.clone()));
     let log = recorder.log();
-    apply(&mut recorder, &plan.table.draw(&mut Ids::from_seed([8; 32]))).unwrap();
+    apply(&mut recorder, &plan.table.draw(&mut Ids::from_seed([8; 32])), &mut || true).unwrap();
     let entries = log.entries();
     assert!(entries.len() > 10);
     for cut in 0..=entries.len() {
@@ -142,8 +142,8 @@ fn after_any_cut_what_is_kept_is_found_again() {
 fn a_disk_that_is_not_blank_may_be_refused() {
     let mut disk = blank(60, BlockSize::B512);
     let first = planned(&mut disk, &UEFI);
-    apply(&mut disk, &first.table).unwrap();
-    let told = report(&mut disk).unwrap();
+    apply(&mut disk, &first.table, &mut || true).unwrap();
+    let told = Arc::new(report(&mut disk).unwrap());
     let facts = Facts { path: "disk.img", geometry: first.table.geometry, report: &told };
     let refuse = |request| plan(&facts, &request, Policy::Refuse, &mut ids());
     let error = refuse(TableRequest { sr: SrChoice::None, ..UEFI }).unwrap_err().to_string();
@@ -157,7 +157,7 @@ fn a_digest_follows_the_disk_and_the_wish_and_no_identifiers() {
     let plain = planned(&mut disk, &UEFI);
     assert_eq!(plain.digest.len(), 64);
     assert_eq!(plain.digest, planned(&mut disk, &UEFI).digest);
-    let told = report(&mut disk).unwrap();
+    let told = Arc::new(report(&mut disk).unwrap());
     let facts = Facts { path: "disk.img", geometry: plain.table.geometry, report: &told };
     let other_ids = plan(&facts, &UEFI, Policy::Refuse, &mut Ids::from_seed([5; 32])).unwrap();
     assert_ne!(plain.table.disk_guid, other_ids.table.disk_guid);
@@ -166,9 +166,9 @@ fn a_digest_follows_the_disk_and_the_wish_and_no_identifiers() {
     all.push(planned(&mut disk, &BIOS).digest);
     all.push(planned(&mut disk, &TableRequest { sr: SrChoice::None, ..UEFI }).digest);
     all.push(planned(&mut blank(61, BlockSize::B512), &UEFI).digest);
-    apply(&mut disk, &plain.table).unwrap();
+    apply(&mut disk, &plain.table, &mut || true).unwrap();
     all.push(planned(&mut disk, &UEFI).digest);
-    apply(&mut disk, &other_ids.table).unwrap();
+    apply(&mut disk, &other_ids.table, &mut || true).unwrap();
     all.push(planned(&mut disk, &UEFI).digest);
     all.sort();
     all.dedup();
@@ -184,7 +184,7 @@ fn regions_have_their_purposes_in_order() {
     };
     let gpt = shown(60, UEFI);
     assert_eq!(gpt[..3], ["0-0 BootSector", "1-1 Header", "2-33 Entries"]);
-    assert_eq!(gpt[3], "34-4095 Signatures");
+    assert_eq!(gpt[3..6], ["34-65 Signatures", "66-127 RescueRecord", "128-4095 Signatures"]);
     assert_eq!(
         gpt[gpt.len() - 3..],
         [
@@ -206,7 +206,7 @@ fn the_judge_sees_what_a_plan_must_not_do() {
     let mut first = planned(&mut disk, &old).table;
     first.partitions[0].number = 1;
     first.partitions[1].number = 4;
-    apply(&mut disk, &first).unwrap();
+    apply(&mut disk, &first, &mut || true).unwrap();
     let request = TableRequest { preserve_first: PreserveFirst::Yes, ..UEFI };
     let found = inspect(&mut disk).unwrap();
     let good = planned(&mut disk, &request);
@@ -226,8 +226,8 @@ fn the_judge_sees_what_a_plan_must_not_do() {
         [Finding::KeptDiffers { number: 1 }]
     );
     assert_eq!(
-        finds(&|plan| plan.regions[3] = write(34, 2048)),
-        [Finding::WritesKept { number: 1, extent: extent(34, 2048) }]
+        finds(&|plan| plan.regions[5] = write(128, 2048)),
+        [Finding::WritesKept { number: 1, extent: extent(128, 2048) }]
     );
     let end = good.table.geometry.blocks;
     assert_eq!(
@@ -270,7 +270,7 @@ fn a_bar_of_what_was_there() {
     let mut disk = blank(60, BlockSize::B512);
     let small = TableRequest { sr: SrChoice::None, ..UEFI };
     let first = planned(&mut disk, &small);
-    apply(&mut disk, &first.table).unwrap();
+    apply(&mut disk, &first.table, &mut || true).unwrap();
     let page = picture::render(&planned(&mut disk, &UEFI));
     let bar = page.lines().nth(4).unwrap();
     let parts: Vec<&str> = bar.trim().trim_matches('|').split('|').map(str::trim).collect();

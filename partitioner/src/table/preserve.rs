@@ -24,7 +24,8 @@ pub(super) fn preserved(
     head: &HeadMap,
 ) -> Result<Option<Planned>, PreserveError> {
     let all: &[Found] = found.map_or(&[], |found| &found.partitions);
-    let mut utilities: Vec<&Found> = all.iter().filter(|one| is_utility(one)).collect();
+    let esp = Kind::EfiSystem.gpt_type().to_string();
+    let mut utilities: Vec<&Found> = all.iter().filter(|one| is_utility(one, &esp)).collect();
     utilities.sort_by_key(|one| one.number);
     let chosen = match (wish, utilities.as_slice()) {
         (PreserveFirst::No, _) | (PreserveFirst::IfUtility, []) => return Ok(None),
@@ -53,8 +54,7 @@ pub(super) fn preserved(
 }
 
 /// By the name and type of a GPT entry, or the type in an MBR.
-fn is_utility(one: &Found) -> bool {
-    let esp = Kind::EfiSystem.gpt_type().to_string();
+fn is_utility(one: &Found, esp: &str) -> bool {
     (one.kind == esp && one.name.as_deref() == Some(UTILITY_NAME)) || one.kind == UTILITY_MBR
 }
 

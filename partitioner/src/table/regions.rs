@@ -2,7 +2,7 @@
 //! partition that is kept.
 
 use super::{Geometry, TablePlan};
-use crate::layout::Role;
+use crate::layout::{Role, Scheme};
 use crate::units::{Extent, Lba};
 
 /// Every block that a fresh install may write, in ascending order, neighbours joined. This is
@@ -24,8 +24,9 @@ pub fn write_set(plan: &TablePlan) -> Vec<Extent> {
     without_kept(plan, joined(set))
 }
 
-/// What is wiped before the table is written: the edges of each partition, the head without
-/// LBA 0 (which holds the message by then), and the end of the disk.
+/// What is wiped before the table is written: the edges of each partition, the head without LBA 0
+/// and the rescue record (which hold the message and what was there before by then), and the end
+/// of the disk.
 pub fn wipe_set(plan: &TablePlan) -> Vec<Extent> {
     let head = plan.head.whole();
     let mut set: Vec<Extent> = Extent::new(Lba::new(1), head.last()).into_iter().collect();
@@ -33,6 +34,9 @@ pub fn wipe_set(plan: &TablePlan) -> Vec<Extent> {
     set.extend(changed.flat_map(|planned| edges(plan.geometry, planned.extent)));
     set.extend(tail(plan.geometry));
     let mut set = without_kept(plan, joined(set));
+    if plan.scheme == Scheme::Gpt {
+        set = set.into_iter().flat_map(|extent| cut(extent, plan.head.rescue)).collect();
+    }
     if plan.partitions.iter().any(|planned| planned.kept) {
         for copy in copies(plan) {
             set = set.into_iter().flat_map(|extent| cut(extent, copy)).collect();

@@ -60,6 +60,7 @@ fn request(boot: Option<u32>) -> TakeoverRequest {
         compat: Compat::None,
         old: OldNumbers { root: 1, backup: Some(2), boot, sr: Some(3) },
         proof: SrProof::Empty,
+        loader: OldLoader::Outside,
     }
 }
 
@@ -164,6 +165,11 @@ fn what_is_refused_is_named() {
     let mut extra = old.clone();
     extra.partitions.push(found(4, 99 * GIB, 9, "0x07", None));
     refused(&extra, &request(None), "partition 4 (207618048-207618056) is neither");
+    let loader = OldLoader::InGap { name: "GRUB 2", at: Lba::new(1) };
+    let grub = TakeoverRequest { loader, ..request(None) };
+    refused(&old, &grub, "GRUB 2, keeps its code from block 1 on, before the first partition (b");
+    // Behind a GPT it lies in a partition of its own, and what is there before is the table.
+    plan(&old_gpt(100 * GIB, BASIC), &TakeoverRequest { loader, ..request(Some(4)) }).unwrap();
     let mut large = old.clone();
     large.partitions[0].extent = Extent::with_len(Lba::new(63), 18 * GIB).unwrap();
     refused(&large, &request(None), "reaches past block 8390655");

@@ -17,7 +17,8 @@ pub enum Committed {
 /// Why there was no commit, and what the disk holds then.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Nothing was written. Exit 11 where the disk changed, 20 where it cannot be read.
+    /// Nothing was written. Exit 11 where another machine has reserved the disk, 20 where it cannot
+    /// be read.
     #[error(transparent)]
     Io(#[from] IoError),
     #[error("{disk}: {at} holds neither what was there at planning time nor what is planned")]
@@ -25,11 +26,21 @@ pub enum CommitError {
     #[error("{disk}: {at} takes a block of {need} bytes, {have} given")]
     NotOneBlock { disk: String, at: Lba, need: u64, have: usize },
     /// The old state counts. Exit 20.
-    #[error("{disk}: {at} still holds its old content after it was written")]
+    #[error(
+        "{disk}: {at} still holds its old content after it was written{}",
+        told(.source.as_ref())
+    )]
     NotCommitted { disk: String, at: Lba, source: Option<IoError> },
     /// It is not known which state counts. Exit 21.
-    #[error("{disk}: {at} reads back neither old nor new content after {tries} writes")]
+    #[error(
+        "{disk}: it is not certain that {at} has its new content after {tries} writes{}",
+        told(.source.as_ref())
+    )]
     Unknown { disk: String, at: Lba, tries: u32, source: Option<IoError> },
+}
+
+fn told(source: Option<&IoError>) -> String {
+    source.map(|error| format!(" ({error})")).unwrap_or_default()
 }
 
 /// Replaces the block at `at`, which holds `old`, by `new`: flush, one write, flush, and only what
@@ -67,7 +78,12 @@ pub fn commit(
             // A failed flush may have lost the write although the cache still shows it.
             Ok(()) if have == new && flushed => return Ok(Committed::Now),
             Ok(()) if have == old => {
-                return Err(CommitError::NotCommitted { disk: disk.name().to_owned(), at, source });
+                return Err(match source {
+                    Some(refused @ IoError::Reserved { .. }) => CommitError::Io(refused),
+                    source => {
+                        CommitError::NotCommitted { disk: disk.name().to_owned(), at, source }
+                    }
+                });
             }
             Ok(()) => {}
             Err(error) => source = Some(error),
@@ -142,6 +158,7 @@ mod tests {
         under(Fault::Eio, 1, "Io");
         under(Fault::Eio, 2, "NotCommitted");
         under(Fault::NoSpace, 2, "NotCommitted");
+        under(Fault::Reserved, 2, "Io");
         under(Fault::Short, 2, "NotCommitted");
         // Half of the block is new: written again, and well then.
         under(Fault::Torn, 2, "Now");

@@ -15,7 +15,7 @@ use crate::takeover::Takeover;
 use crate::units::{Extent, Lba};
 
 use super::commit::{Committed, commit};
-use super::{WriteError, read_back};
+use super::{Before, WriteError, read_back, read_block, write_record};
 
 const LBA0: Lba = Lba::new(0);
 
@@ -29,17 +29,14 @@ pub fn write_rescue(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), Writ
     {
         return Ok(disk.flush()?);
     }
-    let (lba0, lba1) = (read_block(disk, LBA0)?, read_block(disk, Lba::new(1))?);
-    let record = Rescue::encode(plan, &lba0, &lba1)?;
+    let before = Before { lba0: read_block(disk, LBA0)?, lba1: read_block(disk, Lba::new(1))? };
     if let Some(copy) = plan.head.old_lba0 {
-        disk.write(copy, &lba0)?;
+        disk.write(copy, &before.lba0)?;
         // The record is the proof that the copy is there.
         disk.flush()?;
-        read_back(disk, copy, &lba0)?;
+        read_back(disk, copy, &before.lba0)?;
     }
-    disk.write(place.first(), &record)?;
-    disk.flush()?;
-    read_back(disk, place.first(), &record)
+    write_record(disk, plan, &before, plan.head.old_lba0)
 }
 
 /// Removes signatures of old content where new file systems will be: at the edges of the new
@@ -197,12 +194,6 @@ fn current_array(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<Lba, WriteE
         *to = *byte;
     }
     Ok(Lba::new(u64::from_le_bytes(field)))
-}
-
-fn read_block(disk: &mut dyn BlockIo, at: Lba) -> Result<Vec<u8>, WriteError> {
-    let mut block = vec![0; usize::try_from(disk.block_size().bytes()).unwrap_or(0)];
-    disk.read(at, &mut block)?;
-    Ok(block)
 }
 
 fn read_extent(disk: &mut dyn BlockIo, extent: Extent) -> Result<Vec<u8>, WriteError> {

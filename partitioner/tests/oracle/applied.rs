@@ -29,7 +29,7 @@ impl Table {
         let (folder, path, mut disk) = blank(Bytes::gib(gib), block_size);
         let geometry = Geometry { block_size, blocks: disk.blocks() };
         let plan = plan_table(geometry, request, &mut Ids::from_seed([9; 32])).unwrap();
-        apply(&mut disk, &plan).unwrap();
+        apply(&mut disk, &plan, &mut || true).unwrap();
         Self { _folder: folder, path, disk, plan }
     }
 

@@ -65,7 +65,7 @@ pub(super) fn on_disk(old: &Old) -> MemDisk {
     let mut disk = MemDisk::new("m", geometry.block_size, geometry.blocks);
     match old.scheme {
         None => {}
-        Some(Scheme::Gpt) => apply(&mut disk, &table(old)).unwrap(),
+        Some(Scheme::Gpt) => apply(&mut disk, &table(old), &mut || true).unwrap(),
         Some(Scheme::Mbr) => disk.write(Lba::new(0), &mbr(old)).unwrap(),
     }
     disk

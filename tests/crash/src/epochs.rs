@@ -53,13 +53,14 @@ pub struct Epoch {
 /// The epochs of a run that began on `old`. What was never flushed is an epoch too.
 pub fn epochs(old: &Image, steps: &[Step]) -> Vec<Epoch> {
     let mut now = old.clone();
+    let (block, zero) = (old.block_bytes(), vec![0; old.block_bytes()]);
     let mut epochs = Vec::new();
     let mut atoms: Vec<Atom> = Vec::new();
     for (step, entries) in steps.iter().map(|step| &step.entries).enumerate() {
         for entry in entries {
             match entry {
                 Entry::Write { first, bytes } => {
-                    for (lba, bytes) in (first.get()..).zip(bytes.chunks(512)) {
+                    for (lba, bytes) in (first.get()..).zip(bytes.chunks(block)) {
                         put(&mut now, &mut atoms, lba, bytes, step);
                     }
                 }
@@ -68,7 +69,7 @@ pub fn epochs(old: &Image, steps: &[Step]) -> Vec<Epoch> {
                     let used: Vec<u64> =
                         now.used().map(|(lba, _)| lba).filter(|lba| range.contains(lba)).collect();
                     for lba in used {
-                        put(&mut now, &mut atoms, lba, &[0; 512], step);
+                        put(&mut now, &mut atoms, lba, &zero, step);
                     }
                 }
                 Entry::Flush => epochs.push(Epoch { atoms: std::mem::take(&mut atoms), step }),

@@ -11,6 +11,8 @@ use crate::judge::{Judge, Verdict, Violation};
 
 /// Up to so many blocks in flight, every subset is made.
 const EXHAUSTIVE: usize = 12;
+/// Up to so many, every subset beside each torn block.
+const EXHAUSTIVE_TORN: usize = 6;
 /// Blocks from here on are of the head and of the boot partition's first sectors: pairs of them are
 /// taken together.
 const CRITICAL_LAST: u64 = 65;
@@ -171,9 +173,11 @@ fn lay(epoch: &Epoch, recipe: &Recipe) -> Overlay {
         if let Some((torn, tear)) = recipe.torn
             && torn == number
         {
-            let block = match tear {
-                Tear::Garbage => Block::Bytes(Arc::from([0xA5; 512].as_slice())),
-                Tear::Unreadable => Block::Unreadable,
+            let block = match (tear, &atom.block) {
+                (Tear::Garbage, Block::Bytes(bytes)) => {
+                    Block::Bytes(Arc::from(vec![0xA5; bytes.len()]))
+                }
+                (Tear::Garbage | Tear::Unreadable, _) => Block::Unreadable,
             };
             overlay.insert(atom.lba, block);
         }
@@ -207,19 +211,30 @@ fn recipes(index: usize, epoch: &Epoch, share: usize, random: &mut Random) -> Ve
     let plain = |kept| Recipe { epoch: index, kept, torn: None };
     let mut all: Vec<Recipe> = kept.into_iter().map(plain).collect();
     for torn in 0..count {
-        for tear in [Tear::Garbage, Tear::Unreadable] {
-            // In order: all before it is there. Out of order: all but it is there.
-            let before = (0..count).map(|i| i < torn).collect();
-            all.push(Recipe { epoch: index, kept: before, torn: Some((torn, tear)) });
-            if torn + 1 < count {
-                let others = (0..count).map(|i| i != torn).collect();
-                all.push(Recipe { epoch: index, kept: others, torn: Some((torn, tear)) });
+        for kept in beside(torn, count) {
+            for tear in [Tear::Garbage, Tear::Unreadable] {
+                let kept = kept.clone();
+                all.push(Recipe { epoch: index, kept, torn: Some((torn, tear)) });
             }
         }
     }
     // Small epochs have no further states than these.
     while EXHAUSTIVE < count && all.len() < share {
         all.push(by_chance(index, count, random));
+    }
+    all
+}
+
+/// What may have persisted beside a block that was being written.
+fn beside(torn: usize, count: usize) -> Vec<Vec<bool>> {
+    if count <= EXHAUSTIVE_TORN {
+        let subsets = (0..1_u32 << count).filter(|bits| bits >> torn & 1 == 0);
+        return subsets.map(|bits| (0..count).map(|i| bits >> i & 1 == 1).collect()).collect();
+    }
+    // In order: all before it is there. Out of order: all but it is there.
+    let mut all = vec![(0..count).map(|i| i < torn).collect()];
+    if torn + 1 < count {
+        all.push((0..count).map(|i| i != torn).collect());
     }
     all
 }

@@ -43,6 +43,21 @@ impl Image {
         Self { block_bytes, blocks: disk.blocks(), data }
     }
 
+    pub const fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    pub const fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// The same content on a disk with so many blocks.
+    #[must_use]
+    pub fn grown(mut self, blocks: u64) -> Self {
+        self.blocks = blocks;
+        self
+    }
+
     pub fn get(&self, lba: u64) -> Option<&Block> {
         self.data.get(&lba)
     }

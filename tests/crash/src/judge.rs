@@ -3,10 +3,13 @@
 use boot_oracle::disk::Disk;
 use boot_oracle::table::{Gpt, Mbr};
 use boot_oracle::{Booted, Counter, Outcome, Warning};
+use partitioner::block::recorder::Entry;
+use partitioner::units::Extent;
 
 use crate::epochs::{Epoch, Step};
 use crate::image::{Image, Overlay, View};
 use crate::scenario::Scenario;
+use crate::stamps::SECRET;
 
 /// What must not be, and in which step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub struct Promises<'a> {
     initial: Outcome,
     durable: Progress,
     step: String,
+    /// A write that may not be, wherever a cut comes.
+    stray: Option<Violation>,
 }
 
 impl<'a> Promises<'a> {
@@ -67,7 +72,8 @@ impl<'a> Promises<'a> {
         let overlay = Overlay::new();
         let view = View { image: &scenario.old, overlay: &overlay };
         let initial = scenario.machine().boot(&view).outcome;
-        Self { scenario, initial, durable: Progress::Old, step: String::new() }
+        let stray = stray(scenario);
+        Self { scenario, initial, durable: Progress::Old, step: String::new(), stray }
     }
 
     /// Where a state stands, or what is wrong with it.
@@ -130,6 +136,39 @@ impl<'a> Promises<'a> {
     }
 }
 
+/// The first write of the run to blocks that stay as they are, or of a secret to where everyone
+/// may read it.
+fn stray(scenario: &Scenario) -> Option<Violation> {
+    let unit = u64::try_from(scenario.old.block_bytes()).unwrap_or(u64::MAX);
+    let begins = |name: &str| scenario.steps.iter().position(|step| step.name == name);
+    for (number, step) in scenario.steps.iter().enumerate() {
+        for entry in &step.entries {
+            let (extent, bytes) = match entry {
+                Entry::Write { first, bytes } => {
+                    let blocks = u64::try_from(bytes.len()).unwrap_or(0) / unit;
+                    (Extent::with_len(*first, blocks), bytes.as_slice())
+                }
+                Entry::Zero { extent } => (Some(*extent), &[][..]),
+                Entry::Flush | Entry::Mark(_) => continue,
+            };
+            let Some(extent) = extent else { continue };
+            let kept = scenario.untouched.iter().find(|kept| {
+                let over = kept.until.and_then(begins).is_some_and(|begin| begin <= number);
+                !over && kept.extent.overlaps(extent)
+            });
+            let has_secret = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+            let at_home = scenario.secret_in.iter().any(|root| root.contains(extent));
+            let what = match kept {
+                Some(kept) => format!("blocks {extent} are written, {} stay", kept.extent),
+                None if has_secret && !at_home => format!("a secret goes to blocks {extent}"),
+                None => continue,
+            };
+            return Some(Violation { step: step.name.clone(), what });
+        }
+    }
+    None
+}
+
 /// At most one copy of a GPT that counts is damaged.
 fn copies(view: &View<'_>, scenario: &Scenario) -> Result<(), String> {
     if !Mbr::read(view).is_some_and(|mbr| mbr.is_protective()) || !scenario.has_gpt {
@@ -160,7 +199,8 @@ impl Judge for Promises<'_> {
             Outcome::Dead { .. } => "does not start",
         };
         let step = self.step.clone();
-        let violation = checked.err().map(|what| Violation { step, what });
+        let stray = self.stray.clone().filter(|stray| stray.step == step);
+        let violation = checked.err().map(|what| Violation { step, what }).or(stray);
         Verdict { kind, repairs: booted.writes, violation }
     }
 
@@ -178,8 +218,7 @@ impl Judge for Promises<'_> {
         let overlay = Overlay::new();
         let view = View { image: durable, overlay: &overlay };
         let outcome = self.scenario.machine().boot(&view).outcome;
-        let slot_is_new = outcome.version() == Some("new");
-        let what = if slot_is_new {
+        let what = if outcome.version() == Some(self.scenario.ends) {
             return Ok(());
         } else {
             format!("ends so that it {outcome}")

@@ -3,10 +3,11 @@
 use boot_oracle::Firmware;
 use partitioner::block::recorder::Entry;
 use partitioner::layout::Scheme;
+use partitioner::units::Lba;
 
 use crate::epochs::Step;
 use crate::scenario::takeover::Host;
-use crate::scenario::{Scenario, Wrong, fresh, upgrade};
+use crate::scenario::{Scenario, Wrong, fresh, grown, upgrade};
 
 /// What is made wrong.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub enum Spoil {
     NoFlush(&'static str),
     /// No flush from the first step to the end of the second, but for the last.
     NoFlushes(&'static str, &'static str),
+    /// A block of garbage is written in this step, here.
+    Stray(&'static str, u64),
     /// The writes of the step come in the opposite order.
     Backwards(&'static str),
     /// What is planned or written is wrong.
@@ -28,7 +31,7 @@ pub enum Spoil {
 }
 
 /// Which run is spoilt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Base {
     Fresh(Firmware),
     Gpt(Firmware),
@@ -37,15 +40,20 @@ pub enum Base {
     /// A fresh installation of 4 GiB slots in an MBR.
     Legacy,
     LegacyUpgrade,
+    Large(fn(&Host) -> Scenario),
+    Grown(Firmware),
 }
 
 impl Base {
     fn host(self) -> Host {
         match self {
-            Self::Fresh(firmware) | Self::Gpt(firmware) => Host::new(Scheme::Gpt, firmware),
+            Self::Fresh(firmware) | Self::Gpt(firmware) | Self::Grown(firmware) => {
+                Host::new(Scheme::Gpt, firmware)
+            }
             Self::Mbr => Host::new(Scheme::Mbr, Firmware::Bios),
             Self::Upgrade => Host::new(Scheme::Gpt, Firmware::Bios),
             Self::Legacy | Self::LegacyUpgrade => Host::legacy(Scheme::Gpt, Firmware::Bios),
+            Self::Large(_) => Host::large(),
         }
     }
 
@@ -54,6 +62,8 @@ impl Base {
             Self::Fresh(_) | Self::Legacy => fresh::record(host),
             Self::Gpt(_) | Self::Mbr => host.record(),
             Self::Upgrade | Self::LegacyUpgrade => upgrade::record(host),
+            Self::Large(record) => record(host),
+            Self::Grown(_) => grown::record(host),
         }
     }
 }
@@ -120,6 +130,11 @@ impl Spoil {
                 }
                 steps[to].entries.push(Entry::Flush);
             }
+            Self::Stray(name, lba) => {
+                let at = find(steps, name);
+                let bytes = vec![0xEE; 512];
+                steps[at].entries.insert(0, Entry::Write { first: Lba::new(lba), bytes });
+            }
             Self::Backwards(name) => {
                 let at = find(steps, name);
                 steps[at].entries.reverse();
@@ -141,6 +156,11 @@ const GPT_UEFI: Base = Base::Gpt(Firmware::Uefi);
 const MBR: Base = Base::Mbr;
 const UPGRADE: Base = Base::Upgrade;
 const LEGACY: Base = Base::Legacy;
+const LARGE_FRESH: Base = Base::Large(fresh::record);
+const LARGE_UPGRADE: Base = Base::Large(upgrade::record);
+const LARGE_TAKEOVER: Base = Base::Large(Host::record);
+const GROWN: Base = Base::Grown(Firmware::Bios);
+const GROWN_UEFI: Base = Base::Grown(Firmware::Uefi);
 
 /// Makes the table, and a test of each mutation.
 macro_rules! mutations {
@@ -162,7 +182,7 @@ macro_rules! mutations {
 
 mutations! {
     fresh_not_disarmed: FRESH, Spoil::Skip("disarm");
-    fresh_disarmed_without_flush: FRESH, Spoil::NoBarrier("disarm", "wipe");
+    fresh_disarmed_without_flush: FRESH, Spoil::NoFlushes("disarm", "wipe");
     fresh_wiped_before_disarm: FRESH, Spoil::Move("wipe", "disarm");
     fresh_table_before_disarm: FRESH, Spoil::Move("table", "disarm");
     fresh_without_table: FRESH, Spoil::Skip("table");
@@ -229,6 +249,23 @@ mutations! {
     upgrade_never_committed: UPGRADE, Spoil::Skip("commit");
     upgrade_state_in_two_sectors: UPGRADE,
         Spoil::Content(Wrong::StateInTwoSectors);
+    fresh_writes_guest_disks: FRESH, Spoil::Stray("slot", 110_000_000);
+    gpt_writes_old_root: GPT, Spoil::Stray("wipe", 5_000_000);
+    mbr_writes_old_root: MBR, Spoil::Stray("table", 63 + 3_000_000);
+    upgrade_writes_running_slot: UPGRADE, Spoil::Stray("slot", 60_000_000);
+    upgrade_writes_the_table: UPGRADE, Spoil::Stray("commit", 40);
+    fresh_secret_for_everyone: FRESH, Spoil::Content(Wrong::SecretInReason);
+    large_fresh_wiped_before_disarm: LARGE_FRESH, Spoil::Move("wipe", "disarm");
+    large_fresh_armed_before_slot: LARGE_FRESH, Spoil::Move("arm", "slot");
+    large_fresh_table_in_flight: LARGE_FRESH, Spoil::NoBarrier("table", "arm");
+    large_upgrade_commit_before_slot: LARGE_UPGRADE, Spoil::Move("commit", "slot");
+    large_upgrade_slot_in_flight: LARGE_UPGRADE, Spoil::NoBarrier("slot", "commit");
+    large_takeover_array_in_place: LARGE_TAKEOVER, Spoil::Content(Wrong::ArrayInPlace);
+    large_takeover_boot_renumbered: LARGE_TAKEOVER, Spoil::Content(Wrong::BootNumber);
+    large_takeover_logs_before_other: LARGE_TAKEOVER, Spoil::Move("logs", "other");
+    grown_header_before_backup: GROWN_UEFI, Spoil::Backwards("repair");
+    grown_backup_in_flight: GROWN_UEFI, Spoil::NoFlush("repair");
+    grown_writes_a_partition: GROWN, Spoil::Stray("repair", 60_000_000);
 }
 
 /// The explorer finds what is wrong.

@@ -8,13 +8,15 @@ use partitioner::block::BlockIo;
 use partitioner::ids::Guid;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::TablePlan;
+use partitioner::units::Extent;
 
 use crate::epochs::Step;
 use crate::image::Image;
 use crate::loader::Loader;
-use crate::stamps::Stamps;
+use crate::stamps::{SECRET, Stamps};
 
 pub mod fresh;
+pub mod grown;
 pub mod old;
 pub mod takeover;
 pub mod upgrade;
@@ -34,6 +36,27 @@ pub struct Scenario {
     pub entries: Vec<BootEntry>,
     pub known: Known,
     pub slots: Slots,
+    /// What no step may write, not even with what is there already.
+    pub untouched: Vec<Untouched>,
+    /// The root file systems: a secret may be written nowhere else.
+    pub secret_in: Vec<Extent>,
+    /// The version that boots in the end.
+    pub ends: &'static str,
+}
+
+/// Blocks that stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untouched {
+    pub extent: Extent,
+    /// From this step on they may be written.
+    pub until: Option<&'static str>,
+}
+
+/// A storage repository without the ranges where a signature could be, and what lies at the end
+/// of the disk: the guest disks of whoever comes later.
+pub fn inside(sr: Extent, plan: &TablePlan) -> Extent {
+    let margin = 4 * plan.geometry.blocks_per_mib();
+    old::extent(sr.first().get() + margin, sr.blocks() - 2 * margin)
 }
 
 impl Scenario {
@@ -72,6 +95,8 @@ pub enum Wrong {
     StateInTwoSectors,
     /// The copy of the old root has the label of the old root.
     LabelTwice,
+    /// The reason of a failed trial, which everyone may read, holds the hash of a password.
+    SecretInReason,
 }
 
 /// UUIDs of the file systems.
@@ -98,7 +123,8 @@ pub fn write_boot(
     wrong: Wrong,
 ) {
     let block = state_block(state, wrong);
-    let (tries, reason) = (tries_block(3), reason_block(""));
+    let told = if wrong == Wrong::SecretInReason { SECRET } else { "" };
+    let (tries, reason) = (tries_block(3), reason_block(told));
     let dispatch = loader.dispatch.clone().unwrap_or_else(|| "# dispatcher\n".to_owned());
     let file = |path, bytes| FatFile { path, bytes };
     let mut files = vec![

@@ -22,22 +22,30 @@ pub struct Stamp {
     pub uuid: [u8; 16],
     pub label: &'static str,
     pub root: RootArgument,
+    /// What may be nowhere but in a root file system, such as the hash of a password.
+    pub secret: &'static str,
 }
+
+/// The secret of every root that is stamped.
+pub const SECRET: &str = "$6$salt$this-hash-belongs-into-a-root-file-system";
 
 impl Stamp {
     /// The blocks, by their place in the partition.
-    pub fn blocks(&self, blocks: u64) -> Vec<(u64, Vec<u8>)> {
-        let mut superblock = vec![0; 1024];
+    fn blocks(&self, blocks: u64, block: usize) -> Vec<(u64, Vec<u8>)> {
+        // The superblock is at byte 1024, whatever the size of a block.
+        let mut head = vec![0; 2048.max(block)];
+        let superblock = &mut head[1024..2048];
         superblock[0x38..0x3A].copy_from_slice(&0xEF53_u16.to_le_bytes());
         superblock[0x60..0x64].copy_from_slice(&0x2C2_u32.to_le_bytes());
         superblock[0x68..0x78].copy_from_slice(&self.uuid);
         superblock[0x78..0x78 + self.label.len()].copy_from_slice(self.label.as_bytes());
+        let skip = 1024 / block;
         let mut out: Vec<(u64, Vec<u8>)> =
-            (2..).zip(superblock.chunks(512).map(<[u8]>::to_vec)).collect();
+            (0..).zip(head.chunks(block).map(<[u8]>::to_vec)).skip(skip).collect();
         for at in SAMPLES.iter().filter(|at| **at < blocks) {
-            let mut bytes =
-                format!("XHSTAMP\n{}\n{at}\n{}\n", self.version, spell(&self.root)).into_bytes();
-            bytes.resize(512, b'.');
+            let (version, root, secret) = (self.version, spell(&self.root), self.secret);
+            let mut bytes = format!("XHSTAMP\n{version}\n{at}\n{root}\n{secret}\n").into_bytes();
+            bytes.resize(block, b'.');
             out.push((*at, bytes));
         }
         out
@@ -45,7 +53,8 @@ impl Stamp {
 
     /// Writes the system to its partition, the way an image is written: everything, then a flush.
     pub fn write(&self, disk: &mut dyn BlockIo, extent: Extent) -> Result<(), IoError> {
-        for (at, bytes) in self.blocks(extent.blocks()) {
+        let block = usize::try_from(disk.block_size().bytes()).expect("a block fits memory");
+        for (at, bytes) in self.blocks(extent.blocks(), block) {
             disk.write(Lba::new(extent.first().get() + at), &bytes)?;
         }
         disk.flush()

@@ -16,7 +16,7 @@ use crash_explorer::figures::Figures;
 use crash_explorer::judge::Promises;
 use crash_explorer::mutate::MUTATIONS;
 use crash_explorer::scenario::takeover::Host;
-use crash_explorer::scenario::{Scenario, fresh, upgrade};
+use crash_explorer::scenario::{Scenario, fresh, grown, upgrade};
 use partitioner::layout::Scheme;
 
 const SEED: u64 = 0x0c0f_fee0_2026;
@@ -41,8 +41,12 @@ fn scenarios() -> Vec<Scenario> {
             all.push(fresh::record(&Host::legacy(source, firmware)));
         }
         all.push(upgrade::record(&Host::legacy(Scheme::Gpt, firmware)));
-        all.push(upgrade::record(&Host::new(Scheme::Gpt, firmware)));
+        let host = Host::new(Scheme::Gpt, firmware);
+        all.extend([upgrade::record(&host), grown::record(&host)]);
     }
+    let large = Host::large();
+    all.extend([fresh::record(&large), large.record()]);
+    all.extend([upgrade::record(&large), grown::record(&large)]);
     all
 }
 

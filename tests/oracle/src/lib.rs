@@ -9,8 +9,10 @@
 mod boot;
 pub mod disk;
 pub mod env;
+pub mod ext4;
 pub mod fat;
 mod grub;
+pub mod installed;
 pub mod known;
 mod linux;
 pub mod system;
@@ -111,3 +113,6 @@ impl fmt::Display for Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

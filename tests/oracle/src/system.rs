@@ -63,6 +63,10 @@ impl Superblock {
         })
     }
 
+    pub(crate) const fn incompat(&self) -> u32 {
+        self.incompat
+    }
+
     /// Features that GRUB does not read.
     pub fn unknown_features(&self) -> u32 {
         self.incompat & !INCOMPAT_KNOWN

@@ -69,6 +69,29 @@ fn a_rule_that_no_longer_matches_one_disk_only_chooses_none() {
     assert!(chosen(selector, twin).unwrap_err().starts_with("2 disks match"));
 }
 
+/// Rows 26, 28, 29, 33 and 36 of the bad inputs: every disk is shown, with what excluded it.
+#[test]
+fn a_disk_that_is_not_taken_is_shown_with_the_reason() {
+    type Change = fn(&mut HostFacts);
+    let cases: [(&str, Change); 6] = [
+        ("serial is `SN41`", |facts| facts.disks[0].serial = Some("SN41".into())),
+        ("it holds the installation medium", |facts| facts.disks[0].medium = true),
+        ("it is in use: /dev/md0", |facts| facts.disks[0].holders = vec!["/dev/md0".into()]),
+        ("it is read-only", |facts| facts.disks[0].read_only = true),
+        ("it is removable", |facts| facts.disks[0].removable = true),
+        ("2 disks match", |facts| facts.disks.push(disk("/dev/vdc", Bytes::gib(60), "SN42"))),
+    ];
+    for (want, change) in cases {
+        let mut facts = facts();
+        change(&mut facts);
+        let refusal = resolve(&answers(), &facts).unwrap_err();
+        assert_eq!(refusal.exit, Exit::DiskNotFound, "{want}");
+        assert!(refusal.message.contains(want), "{want}: {}", refusal.message);
+        let shown = facts.disks.iter().all(|disk| refusal.message.contains(&disk.path));
+        assert!(shown, "{want}: {}", refusal.message);
+    }
+}
+
 #[test]
 fn facts_without_interfaces_say_nothing_about_them() {
     let mut facts = facts();

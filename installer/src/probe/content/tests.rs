@@ -104,10 +104,10 @@ fn an_installation_is_known_by_its_inventory() {
     disk.run("sgdisk", &["-n", "1:0:+64M", "-c", "1:root"]);
     let tree = disk.folder.path().join("tree/etc/xenhost");
     std::fs::create_dir_all(&tree).unwrap();
-    std::fs::write(tree.join("inventory.json"), br#"{"slot":"a","deployment_id":"rack7-42"}"#)
-        .unwrap();
+    let inventory = r#"{"product":"xenhost","version":"1.0","deployment_id":"rack7-42"}"#;
+    std::fs::write(tree.join("inventory.json"), inventory).unwrap();
     let mke2fs = Call::new("mke2fs")
-        .args(["-q", "-F", "-t", "ext4", "-E", "offset=1048576", "-d"])
+        .args(["-q", "-F", "-t", "ext4", "-L", "root-0A1B2C3D", "-E", "offset=1048576", "-d"])
         .arg(disk.folder.path().join("tree"))
         .arg(disk.path())
         .arg("64M");

@@ -8,18 +8,18 @@ use partitioner::block::recorder::Recorder;
 use partitioner::ids::Ids;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::{Geometry, LayoutChoice, TablePlan, TableRequest, plan_table, write_set};
-use partitioner::units::{BlockSize, Bytes};
+use partitioner::units::Bytes;
 use partitioner::write;
 
 use super::takeover::{Host, new_stamp, partition, partuuid};
-use super::{Scenario, slots, write_boot};
+use super::{Scenario, Untouched, inside, slots, write_boot};
 use crate::epochs::steps;
 use crate::image::Image;
 use crate::loader::known;
 
 /// The table that it writes.
 pub(crate) fn plan(host: &Host, blocks: u64) -> TablePlan {
-    let geometry = Geometry { block_size: BlockSize::B512, blocks };
+    let geometry = Geometry { block_size: host.block_size, blocks };
     let firmware = match host.firmware {
         Firmware::Bios => partitioner::layout::Firmware::Bios,
         Firmware::Uefi => partitioner::layout::Firmware::Uefi,
@@ -48,7 +48,7 @@ pub fn record(host: &Host) -> Scenario {
     let log = recorder.log();
     let mut disk = Fence::new(Box::new(recorder), write_set(&plan));
     log.mark("disarm");
-    write::disarm(&mut disk).expect("disarm");
+    write::disarm(&mut disk, &plan).expect("disarm");
     log.mark("wipe");
     write::wipe_signatures(&mut disk, &plan).expect("wipe");
     log.mark("table");
@@ -58,13 +58,16 @@ pub fn record(host: &Host) -> Scenario {
     new_stamp(partuuid(&plan, Role::Root), host.wrong).write(&mut disk, root).expect("slot");
     log.mark("boot");
     write_boot(&mut disk, &plan, &host.loader, BootState::FRESH, host.wrong);
-    log.mark("core");
-    write::write_core(&mut disk, &plan, &host.loader.core_img).expect("core");
+    if plan.head.core_a.is_some() {
+        log.mark("core");
+        write::write_core(&mut disk, &plan, &host.loader.core_img).expect("core");
+    }
     log.mark("arm");
     let lba0 = write::lba0(&plan, &host.loader.boot_img).expect("boot sector");
     write::arm(&mut disk, &lba0).expect("arm");
+    let (word, suffix) = (layout_word(host), host.suffix());
     Scenario {
-        name: format!("fresh{} over {:?} {:?}", layout_word(host), host.source, host.firmware)
+        name: format!("fresh{word} over {:?} {:?}{suffix}", host.source, host.firmware)
             .to_lowercase(),
         firmware: host.firmware,
         old: image,
@@ -74,6 +77,12 @@ pub fn record(host: &Host) -> Scenario {
         has_gpt: plan.scheme == Scheme::Gpt,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
-        slots: slots(vec![66, 34]),
+        slots: slots(host.rescue_at()),
+        untouched: vec![Untouched {
+            extent: inside(partition(&plan, Role::Sr), &plan),
+            until: None,
+        }],
+        secret_in: vec![root],
+        ends: "new",
     }
 }

@@ -5,15 +5,17 @@ use installer::fat::{FatFile, FatKind, FatName, make_boot};
 use partitioner::block::BlockIo;
 use partitioner::block::memory::MemDisk;
 use partitioner::ids::Guid;
+use partitioner::layout::Scheme;
 use partitioner::units::{BlockSize, Extent, Lba};
 
 use super::UUID_OLD;
 use crate::loader::{OLD_LABEL, OldLoader};
-use crate::stamps::Stamp;
+use crate::stamps::{SECRET, Stamp};
 
+/// Blocks of 512 bytes.
 const GIB: u64 = 2_097_152;
 /// The size of the disks.
-pub const BLOCKS: u64 = 60 * GIB;
+const BLOCKS: u64 = 60 * GIB;
 const BASIC: &str = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7";
 const LVM: &str = "e6d6d379-f507-44c2-a23c-238f2a3df928";
 const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
@@ -27,11 +29,23 @@ pub fn stamp() -> Stamp {
         uuid: UUID_OLD.to_bytes(),
         label: OLD_LABEL,
         root: RootArgument::Label(OLD_LABEL.to_owned()),
+        secret: SECRET,
     }
 }
 
 pub fn extent(first: u64, blocks: u64) -> Extent {
     Extent::with_len(Lba::new(first), blocks).expect("an extent of the table below")
+}
+
+/// Where old root and old boot partition lie: nothing of the old host may be written before the new
+/// one has proved itself.
+pub fn kept(source: Scheme, size: BlockSize) -> Extent {
+    let unit = size.bytes() / 512;
+    let first = match source {
+        Scheme::Mbr => 63,
+        Scheme::Gpt => 2048 / unit,
+    };
+    extent(first, 4 * GIB / unit)
 }
 
 /// Root of 4 GiB from sector 63, backup of 4 GiB, storage repository; started by the boot sector of
@@ -60,15 +74,18 @@ pub fn mbr(loader: &OldLoader) -> MemDisk {
 
 /// Boot of 512 MiB, root of 3584 MiB, backup of 4 GiB, storage repository. Boot is a system
 /// partition on UEFI, and holds a core image on BIOS.
-pub fn gpt(loader: &OldLoader, is_uefi: bool) -> MemDisk {
-    let mut disk = MemDisk::new("old", BlockSize::B512, BLOCKS);
-    let (boot, root) = (extent(2048, GIB / 2), extent(2048 + GIB / 2, 4 * GIB - GIB / 2));
-    let sr = 2048 + 8 * GIB;
+pub fn gpt(loader: &OldLoader, is_uefi: bool, size: BlockSize) -> MemDisk {
+    let unit = size.bytes() / 512;
+    let (head, gib, blocks) = (2048 / unit, GIB / unit, BLOCKS / unit);
+    let array_blocks = 32 / unit;
+    let mut disk = MemDisk::new("old", size, blocks);
+    let (boot, root) = (extent(head, gib / 2), extent(head + gib / 2, 4 * gib - gib / 2));
+    let sr = head + 8 * gib;
     let boot_type = if is_uefi { ESP } else { BIOS_BOOT };
     let parts = [
         (1_usize, root, BASIC, Guid::from_u128(0x11)),
-        (2, extent(2048 + 4 * GIB, 4 * GIB), BASIC, Guid::from_u128(0x12)),
-        (3, extent(sr, BLOCKS - 33 - sr), LVM, Guid::from_u128(0x13)),
+        (2, extent(head + 4 * gib, 4 * gib), BASIC, Guid::from_u128(0x12)),
+        (3, extent(sr, blocks - 1 - array_blocks - sr), LVM, Guid::from_u128(0x13)),
         (4, boot, boot_type, OLD_BOOT_GUID),
     ];
     let mut array = vec![0; 128 * 128];
@@ -80,10 +97,11 @@ pub fn gpt(loader: &OldLoader, is_uefi: bool) -> MemDisk {
         entry[32..40].copy_from_slice(&extent.first().get().to_le_bytes());
         entry[40..48].copy_from_slice(&extent.last().get().to_le_bytes());
     }
-    let last = BLOCKS - 1;
-    for (own, other, array_at) in [(1, last, 2), (last, 1, last - 32)] {
+    let last = blocks - 1;
+    let usable = (2 + array_blocks, last - array_blocks - 1);
+    for (own, other, array_at) in [(1, last, 2), (last, 1, last - array_blocks)] {
         put(&mut disk, array_at, &array);
-        put(&mut disk, own, &header(own, other, array_at, &array));
+        put(&mut disk, own, &header((own, other), array_at, usable, &array));
     }
     let mut lba0 = loader.boot_img.clone();
     // GRUB's image has code for floppy disks there.
@@ -103,19 +121,19 @@ pub fn gpt(loader: &OldLoader, is_uefi: bool) -> MemDisk {
         let core = partitioner::head::patch_core(&loader.core_img, Lba::new(2048));
         put(&mut disk, 2048, &core.expect("a core image"));
     }
-    leftovers(&mut disk, 2048 + 4 * GIB, sr);
+    leftovers(&mut disk, head + 4 * gib, sr);
     disk
 }
 
 /// A header of a GPT, by hand: the table of another installer.
-fn header(own: u64, other: u64, array_at: u64, array: &[u8]) -> Vec<u8> {
+fn header((own, other): (u64, u64), array_at: u64, usable: (u64, u64), array: &[u8]) -> Vec<u8> {
     let mut header = vec![0; 512];
     header[..8].copy_from_slice(b"EFI PART");
     header[8..16].copy_from_slice(&[0, 0, 1, 0, 92, 0, 0, 0]);
     header[24..32].copy_from_slice(&own.to_le_bytes());
     header[32..40].copy_from_slice(&other.to_le_bytes());
-    header[40..48].copy_from_slice(&34_u64.to_le_bytes());
-    header[48..56].copy_from_slice(&(BLOCKS - 34).to_le_bytes());
+    header[40..48].copy_from_slice(&usable.0.to_le_bytes());
+    header[48..56].copy_from_slice(&usable.1.to_le_bytes());
     header[56..72].copy_from_slice(&Guid::from_u128(0x10).to_gpt_bytes());
     header[72..80].copy_from_slice(&array_at.to_le_bytes());
     header[80..88].copy_from_slice(&[128, 0, 0, 0, 128, 0, 0, 0]);
@@ -140,11 +158,15 @@ fn crc32(bytes: &[u8]) -> u32 {
 /// Old content where new partitions will be.
 fn leftovers(disk: &mut MemDisk, backup: u64, sr: u64) {
     let junk = [0x0D; 512];
-    for at in [backup + 2, backup + 5000, sr, sr + 1, sr + 40_000_000, BLOCKS - 3000] {
+    let (middle, end) = (sr + (disk.blocks() - sr) / 2, disk.blocks() - 3000);
+    for at in [backup + 2, backup + 5000, sr, sr + 1, middle, end] {
         put(disk, at, &junk);
     }
 }
 
 fn put(disk: &mut MemDisk, at: u64, bytes: &[u8]) {
-    disk.write(Lba::new(at), bytes).expect("a disk in memory");
+    let block = usize::try_from(disk.block_size().bytes()).expect("a block fits memory");
+    let mut whole = bytes.to_vec();
+    whole.resize(bytes.len().next_multiple_of(block), 0);
+    disk.write(Lba::new(at), &whole).expect("a disk in memory");
 }

@@ -14,22 +14,24 @@ use partitioner::layout::{Role, Scheme};
 use partitioner::partuuid::PartUuid;
 use partitioner::table::{Compat, Geometry, LayoutChoice, SrChoice, TablePlan};
 use partitioner::takeover::{
-    OldNumbers, SrProof, Takeover, TakeoverRequest, final_write_set, plan_takeover, trial_write_set,
+    self, OldNumbers, SrProof, Takeover, TakeoverRequest, final_write_set, plan_takeover,
+    trial_write_set,
 };
 use partitioner::units::{BlockSize, Bytes, Extent, Lba};
 use partitioner::write::{WriteError, takeover as write};
 
-use super::{Scenario, UUID_A, UUID_B, Wrong, old, slots, write_boot};
+use super::{Scenario, UUID_A, UUID_B, Untouched, Wrong, inside, old, slots, write_boot};
 use crate::epochs::steps;
 use crate::image::Image;
 use crate::loader::{Loader, OLD_LABEL, OldLoader, known};
-use crate::stamps::Stamp;
+use crate::stamps::{SECRET, Stamp};
 
 /// Everything that a takeover is made of.
 #[derive(Debug)]
 pub struct Host {
     pub source: Scheme,
     pub firmware: Firmware,
+    pub block_size: BlockSize,
     pub loader: Loader,
     pub old_loader: OldLoader,
     pub wrong: Wrong,
@@ -44,6 +46,7 @@ impl Host {
         Self {
             source,
             firmware,
+            block_size: BlockSize::B512,
             loader: Loader::made_up(),
             old_loader: OldLoader::made_up(),
             wrong: Wrong::Nothing,
@@ -57,10 +60,27 @@ impl Host {
         Self { layout: LayoutChoice::Legacy, ..Self::new(source, firmware) }
     }
 
+    /// A disk with a GPT and blocks of 4096 bytes, which UEFI alone starts.
+    pub fn large() -> Self {
+        Self { block_size: BlockSize::B4096, ..Self::new(Scheme::Gpt, Firmware::Uefi) }
+    }
+
+    /// As the names of scenarios have it.
+    pub fn suffix(&self) -> &'static str {
+        if self.block_size == BlockSize::B512 { "" } else { " 4kn" }
+    }
+
+    /// Where the boot loader looks for the rescue record.
+    pub fn rescue_at(&self) -> Vec<u64> {
+        if self.block_size == BlockSize::B512 { vec![66, 34] } else { vec![10] }
+    }
+
     pub fn old_disk(&self) -> MemDisk {
         match self.source {
             Scheme::Mbr => old::mbr(&self.old_loader),
-            Scheme::Gpt => old::gpt(&self.old_loader, self.firmware == Firmware::Uefi),
+            Scheme::Gpt => {
+                old::gpt(&self.old_loader, self.firmware == Firmware::Uefi, self.block_size)
+            }
         }
     }
 
@@ -81,8 +101,9 @@ impl Host {
             compat: Compat::None,
             old: OldNumbers { root: 1, backup: Some(2), boot, sr: Some(3) },
             proof: SrProof::Empty,
+            loader: takeover::OldLoader::read(disk, &inspection).expect("a disk in memory"),
         };
-        let geometry = Geometry { block_size: BlockSize::B512, blocks: disk.blocks() };
+        let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
         let mut ids = Ids::from_seed([6; 32]);
         let mut takeover =
             plan_takeover(geometry, &inspection, &request, &mut ids).expect("a host to take over");
@@ -104,7 +125,8 @@ impl Host {
             self.last(disk, &log, &takeover);
         }
         Scenario {
-            name: format!("takeover {:?} {:?}", self.source, self.firmware).to_lowercase(),
+            name: format!("takeover {:?} {:?}{}", self.source, self.firmware, self.suffix())
+                .to_lowercase(),
             firmware: self.firmware,
             old: image,
             steps: steps(&log.entries()),
@@ -113,7 +135,20 @@ impl Host {
             has_gpt: true,
             entries: self.entries(),
             known: known(&self.loader, &self.old_loader),
-            slots: slots(vec![66, 34]),
+            slots: slots(self.rescue_at()),
+            untouched: vec![
+                Untouched { extent: old::kept(self.source, self.block_size), until: Some("logs") },
+                Untouched {
+                    extent: inside(partition(&takeover.last, Role::Sr), &takeover.last),
+                    until: None,
+                },
+            ],
+            secret_in: vec![
+                old::kept(self.source, self.block_size),
+                partition(&takeover.trial, Role::Root),
+                partition(&takeover.last, Role::Backup),
+            ],
+            ends: "new",
         }
     }
 
@@ -195,9 +230,11 @@ impl Host {
         let logs = partition(plan, Role::Logs);
         let everything = old::extent(logs.first().get(), logs.blocks());
         // A new file system: its blocks lie over the old root's.
-        let fresh = Stamp { version: "logs", uuid: [7; 16], label: "logs", ..old::stamp() };
+        let (version, uuid) = ("logs", [7; 16]);
+        let fresh = Stamp { version, uuid, label: "logs", secret: "", ..old::stamp() };
         fresh.write(&mut disk, everything).expect("logs");
-        disk.zero(Extent::with_len(everything.first(), 4_000_000).expect("a part")).expect("logs");
+        let half = old::extent(logs.first().get(), logs.blocks() / 2);
+        disk.zero(half).expect("logs");
         disk.flush().expect("logs");
     }
 }
@@ -226,6 +263,7 @@ pub(crate) fn new_stamp(partuuid: [u8; 16], wrong: Wrong) -> Stamp {
         uuid: UUID_A.to_bytes(),
         label: "root-new",
         root: RootArgument::PartUuid(partuuid),
+        secret: SECRET,
     }
 }
 
@@ -237,6 +275,7 @@ fn old_copy(wrong: Wrong) -> Stamp {
         uuid: UUID_B.to_bytes(),
         label,
         root: RootArgument::FsUuid(UUID_B.to_bytes()),
+        secret: SECRET,
     }
 }
 

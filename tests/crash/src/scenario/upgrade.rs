@@ -12,25 +12,26 @@ use partitioner::block::recorder::Recorder;
 use partitioner::block::window::Window;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::TablePlan;
-use partitioner::units::Extent;
+use partitioner::units::{Extent, Lba};
 
 use super::takeover::{Host, partition, partuuid};
-use super::{Scenario, UUID_A, UUID_B, Wrong, fresh, slots, state_block};
+use super::{Scenario, UUID_A, UUID_B, Untouched, Wrong, fresh, slots, state_block};
 use crate::epochs::{Step, steps};
 use crate::image::Image;
 use crate::loader::known;
-use crate::stamps::Stamp;
+use crate::stamps::{SECRET, Stamp};
 
 fn stamp(version: &'static str, slot: Slot, partuuid: [u8; 16]) -> Stamp {
     let (uuid, label) = match slot {
         Slot::A => (UUID_A, "root-a"),
         Slot::B => (UUID_B, "root-b"),
     };
-    Stamp { version, uuid: uuid.to_bytes(), label, root: RootArgument::PartUuid(partuuid) }
+    let root = RootArgument::PartUuid(partuuid);
+    Stamp { version, uuid: uuid.to_bytes(), label, root, secret: SECRET }
 }
 
 /// An installed host whose slot a is the old system.
-fn installed(host: &Host) -> (MemDisk, TablePlan) {
+pub(super) fn installed(host: &Host) -> (MemDisk, TablePlan) {
     let mut image = fresh::record(host).finished();
     let plan = fresh::plan(host, image.blocks());
     let id = partuuid(&plan, Role::Root);
@@ -49,6 +50,8 @@ pub fn record(host: &Host) -> Scenario {
         }
     }
     let image = Image::of(&disk);
+    let slot_b = partition(&plan, Role::Backup);
+    let untouched = between(&[slot_b, boot], image.blocks());
     let mut disk = Recorder::new(Box::new(disk));
     let log = disk.log();
     let write = |disk: &mut Recorder, state: BootState, path: &str| {
@@ -72,7 +75,8 @@ pub fn record(host: &Host) -> Scenario {
     log.mark("copy");
     write(&mut disk, trial, "xenhost/state2.env");
     Scenario {
-        name: format!("upgrade{} {:?}", fresh::layout_word(host), host.firmware).to_lowercase(),
+        name: format!("upgrade{} {:?}{}", fresh::layout_word(host), host.firmware, host.suffix())
+            .to_lowercase(),
         firmware: host.firmware,
         old: image,
         steps: steps(&log.entries()),
@@ -81,8 +85,26 @@ pub fn record(host: &Host) -> Scenario {
         has_gpt: plan.scheme == Scheme::Gpt,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
-        slots: slots(vec![66, 34]),
+        slots: slots(host.rescue_at()),
+        untouched,
+        secret_in: vec![partition(&plan, Role::Root), slot_b],
+        ends: "new",
     }
+}
+
+/// Everything but these: the running slot, the table, logs, guest disks.
+fn between(written: &[Extent], blocks: u64) -> Vec<Untouched> {
+    let mut written = written.to_vec();
+    written.sort();
+    let mut next = 0;
+    let mut all = Vec::new();
+    let end = Extent::from(Lba::new(blocks)..);
+    for extent in written.iter().chain([&end]) {
+        let last = extent.first().get().saturating_sub(1);
+        all.extend(Extent::new(Lba::new(next), Lba::new(last)));
+        next = extent.last().get().saturating_add(1);
+    }
+    all.into_iter().map(|extent| Untouched { extent, until: None }).collect()
 }
 
 /// Overwrites a boot state file in place, between two flushes.
@@ -90,7 +112,12 @@ fn overwrite(disk: &mut dyn BlockIo, boot: Extent, path: &str, bytes: &[u8]) {
     let mut volume = Window::new(disk, boot).expect("a partition of the disk");
     let place = locate(&mut volume, path).expect("a boot state file");
     volume.flush().expect("a disk in memory");
-    volume.write(place.first, bytes).expect("a disk in memory");
+    // With large blocks the rest of the file lies in the same one.
+    let block = usize::try_from(volume.block_size().bytes()).expect("a block fits memory");
+    let mut whole = vec![0; bytes.len().next_multiple_of(block)];
+    volume.read(place.first, &mut whole).expect("a disk in memory");
+    whole[..bytes.len()].copy_from_slice(bytes);
+    volume.write(place.first, &whole).expect("a disk in memory");
     volume.flush().expect("a disk in memory");
 }
 
