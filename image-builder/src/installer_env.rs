@@ -21,6 +21,9 @@ const ZSTD_LEVEL: i32 = 12;
 /// The file that tells programs where they run.
 pub const MARK: &str = "etc/xenhost-installer";
 
+/// Whom a server is trusted by: dom0's own bundle.
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+
 /// Programs of the tools' tree, by path. Their libraries come by themselves.
 const PROGRAMS: &[&str] = &[
     "usr/bin/lsblk",
@@ -95,6 +98,8 @@ pub fn make_initrd(parts: &Parts<'_>) -> Result<Vec<u8>> {
     archive.char_device("dev/console", 0o600, (5, 1))?;
     archive.char_device("dev/null", 0o666, (1, 3))?;
     archive.file("usr/lib/xenhost/init", 0o755, include_bytes!("../../iso/init"))?;
+    archive.file("usr/lib/xenhost/lease", 0o755, include_bytes!("../../iso/lease"))?;
+    copy(&mut archive, parts.root, CERTIFICATES, CERTIFICATES)?;
     archive.file(MARK, 0o644, b"")?;
     archive.file("etc/lvm/lvm.conf", 0o644, LVM_CONF.as_bytes())?;
     archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n")?;

@@ -12,6 +12,7 @@ use installer_core::facts::Firmware;
 use installer_core::outcome::{DiskState, Exit};
 use partitioner::units::Bytes;
 
+mod answer_file;
 mod check;
 mod console;
 mod dom0;
@@ -107,9 +108,10 @@ enum Command {
 /// What is installed, and how.
 #[derive(Debug, Args)]
 struct SourceArgs {
-    /// The answer file.
-    #[arg(long, value_name = "FILE")]
-    answers: PathBuf,
+    /// The answer file. In the installer environment it is looked for: on the kernel line, on the
+    /// medium, on a volume labelled ANSWERFILE.
+    #[arg(long, value_name = "FILE|URL")]
+    answers: Option<PathBuf>,
     /// The release: a folder with release.json.
     #[arg(long, value_name = "DIR")]
     release: PathBuf,

@@ -13,6 +13,8 @@ pub mod cli;
 pub mod engine;
 pub mod fat;
 pub mod fat_locate;
+pub mod fetch;
+pub mod find_answers;
 pub mod fresh;
 pub mod host;
 pub mod payload;

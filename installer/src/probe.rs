@@ -24,6 +24,8 @@ mod users;
 
 pub use content::Content;
 pub(crate) use disk::{PartitionNode, identities, partition_nodes, whole_disks};
+pub(crate) use machine::names as machine_names;
+pub(crate) use nic::all as nics;
 pub(crate) use reader::Reader;
 pub(crate) use sysfs::attribute;
 pub(crate) use users::mount_points;

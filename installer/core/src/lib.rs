@@ -1,6 +1,7 @@
 //! What the installer decides. Nothing here opens a file, reads a clock or runs a program.
 
 pub mod answers;
+pub mod boot_line;
 pub mod bootcfg;
 pub mod bootstate;
 pub mod dom0_size;

@@ -16,6 +16,7 @@ mod secret;
 mod size;
 mod ssh_key;
 mod url;
+mod web;
 
 pub use boot::{BootArg, Minutes, SerialConsole};
 pub use net::{Cidr, Glob, LinkName, Server, VlanId, ip, ipv4, ipv6};
@@ -25,6 +26,7 @@ pub use secret::Secret;
 pub use size::{SizeRule, parse_size, size_text};
 pub use ssh_key::SshKey;
 pub use url::{ProxyUrl, redact_url};
+pub use web::{MachineNames, Scheme, Template, WebUrl};
 
 use crate::nearest::nearest;
 

@@ -7,9 +7,10 @@ use installer_core::facts::HostFacts;
 use installer_core::outcome::Exit;
 use installer_core::problem::{Problems, Record};
 use installer_core::request;
-use installer_core::values::RootPassword;
+use installer_core::values::{RootPassword, redact_url};
 use serde::Serialize;
 
+use super::answer_file::AnswerFile;
 use super::inputs::{self, bad, read_answers};
 use super::passwords::ThisMachine;
 use super::show::to_json;
@@ -36,7 +37,7 @@ struct Refused {
 
 pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome {
     let facts = facts.map(inputs::recorded).transpose()?;
-    let (answers, warnings) = match read_answers(file)? {
+    let (answers, warnings) = match read_answers(&AnswerFile::read(file)?) {
         Ok(good) => good,
         Err(problems) if json => {
             let problems = problems.records();
@@ -59,7 +60,7 @@ pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome
     } else {
         tell(&warnings);
         if refusal.is_none() {
-            print(&format!("{}: valid\n", file.display()));
+            print(&format!("{}: valid\n", redact_url(&file.display().to_string())));
         }
     }
     match refusal {
@@ -83,7 +84,8 @@ fn refused(answers: Answers, facts: &HostFacts) -> Option<request::Refusal> {
 /// An old answer file as one of ours, on standard output; what differs, on standard error. A
 /// password in clear is a hash in what is written.
 pub(super) fn convert(file: &Path) -> Outcome {
-    let (mut answers, warnings) = read_answers(file)?.map_err(|problems| bad(&problems))?;
+    let (mut answers, warnings) =
+        read_answers(&AnswerFile::read(file)?).map_err(|problems| bad(&problems))?;
     tell(&warnings);
     if let Answers::Install(answers) = &mut answers
         && let RootPassword::Plain(_) = answers.access.root_password

@@ -11,11 +11,11 @@ use installer_core::outcome::Exit;
 use installer_core::plan::{self, CheckedPlan};
 use installer_core::problem::Problems;
 use installer_core::request::{self, InstallRequest, Refusal};
-use installer_core::values::redact_url;
 use partitioner::ids::Ids;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::{Ended, MachineArgs, SourceArgs, passwords, say};
+use super::answer_file::AnswerFile;
+use super::{Ended, MachineArgs, passwords, say};
 use crate::call::Processes;
 use crate::probe;
 use crate::release_dir::Release;
@@ -43,39 +43,28 @@ pub(super) struct Inputs {
 
 /// Reads the answer file of an installation: warnings to standard error, a password in clear to a
 /// hash.
-pub(super) fn answers(path: &Path) -> Result<RawAnswers, Ended> {
-    let (answers, warnings) = read_answers(path)?.map_err(|problems| bad(&problems))?;
+pub(super) fn answers(file: &AnswerFile) -> Result<RawAnswers, Ended> {
+    let name = &file.name;
+    let (answers, warnings) = read_answers(file).map_err(|problems| bad(&problems))?;
     if !warnings.is_empty() {
         say(&format!("{warnings}\n"));
     }
     let mode = answers.mode();
     let Answers::Install(mut answers) = answers else {
-        let what = format!("{}: mode {mode} is not available yet", path.display());
+        let what = format!("{name}: mode {mode} is not available yet");
         return Err(Ended::early(Exit::BadAnswers, &what)
             .hint("`mode: install` is; `host-installer validate` checks the others"));
     };
     let password = std::mem::take(&mut answers.access.root_password);
     answers.access.root_password = password.settle(&mut passwords::ThisMachine).map_err(|e| {
-        Ended::early(Exit::BadAnswers, &format!("{}: access.root_password: {e}", path.display()))
+        Ended::early(Exit::BadAnswers, &format!("{name}: access.root_password: {e}"))
     })?;
     Ok(*answers)
 }
 
-/// What is in the file, or what is wrong with it. The outer error is about reading it at all.
-pub(super) fn read_answers(path: &Path) -> Result<Reading, Ended> {
-    let name = path.display().to_string();
-    if name.contains("://") {
-        let shown = redact_url(&name);
-        let what = format!("{shown}: this command does not fetch answer files yet");
-        return Err(
-            Ended::early(Exit::SourceFailed, &what).hint("fetch it first, and give the file")
-        );
-    }
-    // One byte more than is allowed, so that too large a file is seen as that.
-    let limit = u64::try_from(answers::SIZE_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let bytes = read_bounded(path, limit)
-        .map_err(|e| Ended::early(Exit::BadAnswers, &format!("answer file {name}: {e}")))?;
-    Ok(answers::read(&name, &bytes))
+/// What is in the file, or what is wrong with it.
+pub(super) fn read_answers(file: &AnswerFile) -> Reading {
+    answers::read(&file.name, &file.bytes)
 }
 
 /// Answers with warnings, or what is wrong with them.
@@ -138,17 +127,20 @@ pub(super) fn recorded(path: &Path) -> Result<HostFacts, Ended> {
 }
 
 /// Answers, then machine, then release: the cheapest mistakes are told first.
-pub(super) fn collect(source: &SourceArgs, facts: Facts<'_>) -> Result<Inputs, Ended> {
-    let answers = answers(&source.answers)?;
+pub(super) fn collect(
+    answers: &RawAnswers,
+    release: &Path,
+    facts: Facts<'_>,
+) -> Result<Inputs, Ended> {
     let facts = match facts {
         Facts::Of(args) => machine(args)?,
         Facts::Recorded(path) => recorded(path)?,
     };
-    let release = Release::open(&source.release).map_err(|e| {
+    let release = Release::open(release).map_err(|e| {
         Ended::early(e.exit(), &format!("release: {e}"))
             .hint("--release takes the folder of a release")
     })?;
-    let request = request::resolve(&answers, &facts)?;
+    let request = request::resolve(answers, &facts)?;
     let mut ids = Ids::from_seed(seed()?);
     let plan = plan::plan(&request, &facts, release.manifest(), &mut ids)?;
     let plan = plan::checked(plan).map_err(|findings| {

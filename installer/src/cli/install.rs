@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use installer_core::answers::RawAnswers;
 use installer_core::outcome::Exit;
 use installer_core::plan;
 use partitioner::table::write_set;
 
+use super::answer_file::AnswerFile;
 use super::console::{self, Style};
 use super::inputs::{self, Facts, Inputs};
 use super::{Ended, MachineArgs, Outcome, SourceArgs, print, say};
@@ -24,13 +26,18 @@ pub(super) fn install(
     confirm: Option<&str>,
     json: bool,
 ) -> Outcome {
-    let inputs = inputs::collect(source, Facts::Of(machine))?;
+    let file = AnswerFile::get(source.answers.as_deref())?;
+    let answers = inputs::answers(&file)?;
+    let inputs = inputs::collect(&answers, &source.release, Facts::Of(machine))
+        .inspect_err(|ended| already_done(ended, &answers))?;
     let plan = inputs.plan.plan();
     let style = if json { Style::Json } else { Style::Lines };
     if style == Style::Lines {
         print(&plan::render(plan));
     }
+    // Both may pin it.
     confirmed(confirm, &plan.digest)?;
+    confirmed(file.confirm.as_deref(), &plan.digest)?;
     let opening = |e: HostError| Ended::early(e.exit(), &format!("opening the disk: {e}"));
     let fence = write_set(&plan.table);
     if machine.disk.is_empty() {
@@ -45,6 +52,14 @@ pub(super) fn install(
         let image = Path::new(&plan.disk.path);
         let mut host = ImageHost::open(image, plan.disk.block_size, fence).map_err(opening)?;
         perform(&inputs, &mut host, style)
+    }
+}
+
+/// A machine that is installed already does what it would do after the installation: it must not
+/// wait in the installer environment for somebody who never comes.
+fn already_done(ended: &Ended, answers: &RawAnswers) {
+    if ended.exit == Exit::Done && Elsewhere::detect() == Elsewhere::Lock {
+        tell_init(answers.finish.word());
     }
 }
 

@@ -8,6 +8,7 @@ use installer_core::outcome::Exit;
 use installer_core::plan;
 use serde::Serialize;
 
+use super::answer_file::AnswerFile;
 use super::inputs::{self, Facts};
 use super::{Ended, MachineArgs, Outcome, SourceArgs, print};
 
@@ -24,7 +25,8 @@ pub(super) fn plan(
     json: bool,
 ) -> Outcome {
     let facts = facts.map_or(Facts::Of(machine), Facts::Recorded);
-    let inputs = inputs::collect(source, facts)?;
+    let answers = inputs::answers(&AnswerFile::get(source.answers.as_deref())?)?;
+    let inputs = inputs::collect(&answers, &source.release, facts)?;
     let plan = inputs.plan.plan();
     print(&if json { to_json(&plan::to_json(plan))? } else { plan::render(plan) });
     Ok(())

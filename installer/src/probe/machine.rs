@@ -20,7 +20,7 @@ const EMPTY: [&str; 8] = [
 ];
 
 /// A machine without SMBIOS has no names. Serial and UUID are for root to read.
-pub(super) fn names(machine: &Machine) -> MachineFacts {
+pub(crate) fn names(machine: &Machine) -> MachineFacts {
     let folder = machine.sys.join("class/dmi/id");
     MachineFacts {
         system_uuid: told(&folder, "product_uuid"),

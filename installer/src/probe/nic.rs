@@ -8,7 +8,7 @@ use super::{Machine, ProbeError};
 /// `ARPHRD_ETHER` of `include/uapi/linux/if_arp.h`
 const ETHERNET: &str = "1";
 
-pub(super) fn all(machine: &Machine) -> Result<Vec<NicFacts>, ProbeError> {
+pub(crate) fn all(machine: &Machine) -> Result<Vec<NicFacts>, ProbeError> {
     let class = machine.sys.join("class/net");
     let mut nics = Vec::new();
     for name in names(&class)? {

@@ -55,6 +55,11 @@ impl Inputs {
     }
 }
 
+/// SHA-256 of a text, as `sha256sum` says it.
+pub(crate) fn text(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string cannot go wrong");

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Result, ensure};
 use crate::inside;
 use crate::lab::Lab;
 use crate::qemu::shell::Shell;
-use crate::qemu::{Disk, Firmware, Machine, Resets, Spec, shell};
+use crate::qemu::{Disk, Firmware, Machine, Reach, Resets, Spec, shell};
 
 /// What Xen says when it has been started. GRUB's own messages name Xen too, but not like this.
 pub(crate) const XEN_BANNER: &str = "(XEN) Xen version";
@@ -65,6 +65,7 @@ pub(crate) fn spec(lab: &Lab, name: &str, firmware: Firmware, disks: &[Disk]) ->
         resets: Resets::End,
         hardware: Vec::new(),
         display: lab.display,
+        reach: Reach::Nothing,
         work: lab.run.clone(),
         name: name.to_owned(),
     }

@@ -2,6 +2,7 @@
 //!
 //! With a budget, the order rotates by commit, so that what one run leaves out another one does.
 
+mod answers;
 mod boots;
 mod builder;
 mod cuts;
@@ -54,6 +55,13 @@ const SCENARIOS: &[Scenario] = &[
         boots::crossed,
     ),
     scenario("rescue", 3, "the rescue entry of the boot menu", boots::rescue),
+    scenario(
+        "answers-http",
+        10,
+        "answers from a web server by the kernel line; the second start finds nothing to do",
+        answers::http,
+    ),
+    scenario("answers-label", 2, "answers from a stick labelled ANSWERFILE", answers::label),
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
     scenario(

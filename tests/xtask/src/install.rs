@@ -75,11 +75,11 @@ pub(crate) fn run(
 ) -> Result<Verdict> {
     let mut spec = dom0::spec(lab, &format!("{name}-install"), firmware, disks);
     spec.medium = Some((medium.0.to_owned(), medium.1));
-    run_spec(lab, name, &spec)
+    watch(lab, name, &spec)
 }
 
-/// The same for a machine of a special make.
-pub(crate) fn run_spec(lab: &mut Lab, name: &str, spec: &Spec) -> Result<Verdict> {
+/// Starts a machine that runs the installer, and waits until that has said how it ended.
+pub(crate) fn watch(lab: &mut Lab, name: &str, spec: &Spec) -> Result<Verdict> {
     let mut machine = lab.report.stage(&format!("{name}: start the installer"), |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&[BEGUN], START_LIMIT, tick)?;

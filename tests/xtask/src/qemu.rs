@@ -87,6 +87,14 @@ pub(crate) enum Display {
     Window,
 }
 
+/// What a machine's network leads to, beside QEMU's own servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Nothing,
+    /// The host's loopback, as 10.0.2.2.
+    Host,
+}
+
 /// A Linux, by its files.
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
@@ -108,6 +116,7 @@ pub(crate) struct Spec {
     /// More of QEMU's arguments, for what few machines have.
     pub(crate) hardware: Vec<String>,
     pub(crate) display: Display,
+    pub(crate) reach: Reach,
     /// Where the log, the firmware's variables and the sockets go.
     pub(crate) work: PathBuf,
     /// Names the log.
@@ -151,7 +160,7 @@ impl Spec {
             .args(["-nodefaults", "-no-user-config", "-M", "q35"])
             .args(["-accel", &self.accel.0, "-cpu", "qemu64", "-smp", CPUS, "-m", &memory])
             .args(["-serial", "stdio", "-device", "virtio-rng-pci"])
-            .args(["-netdev", "user,id=net,restrict=on"])
+            .args(["-netdev", self.netdev()])
             .args(["-device", &format!("virtio-net-pci,netdev=net,mac={MAC},romfile=")])
             .args(["-device", "virtio-serial-pci", "-chardev"])
             .arg(format!("socket,id=port,path={},server=on,wait=off", port.display()))
@@ -184,6 +193,13 @@ impl Spec {
             call = call.args(["-append", command_line]);
         }
         Ok(self.medium_args(call.args(&self.hardware)))
+    }
+
+    const fn netdev(&self) -> &'static str {
+        match self.reach {
+            Reach::Nothing => "user,id=net,restrict=on",
+            Reach::Host => "user,id=net",
+        }
     }
 
     /// Fresh variables at every start: no boot may depend on an entry that an earlier one left.

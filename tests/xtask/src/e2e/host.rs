@@ -79,7 +79,7 @@ pub(super) fn dom0_config(lab: &mut Lab) -> Result<()> {
     let mut spec = machine(lab, &format!("{NAME}-install"), &all);
     spec.medium = Some((iso, MediumKind::Cd));
     let untouched = digest::disk(&data)?;
-    let verdict = install::run_spec(lab, NAME, &spec)?;
+    let verdict = install::watch(lab, NAME, &spec)?;
     ensure(verdict.exit == 0 && verdict.state == "new system boots", || {
         format!("the installation ended with {}: {}", verdict.exit, verdict.state)
     })?;

@@ -11,7 +11,7 @@ use crate::install::{self, Bench, Verdict};
 use crate::lab::Lab;
 use crate::qemu::{Firmware, MediumKind};
 
-fn check(verdict: &Verdict, exit: i32, state: &str, says: &[&str]) -> Result<()> {
+pub(super) fn check(verdict: &Verdict, exit: i32, state: &str, says: &[&str]) -> Result<()> {
     ensure(verdict.exit == exit && verdict.state == state, || {
         format!("exit {exit} and `{state}` expected, not {} and {}", verdict.exit, verdict.state)
     })?;

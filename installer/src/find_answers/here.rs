@@ -1,0 +1,94 @@
+//! The installer environment as it is.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use installer_core::boot_line::BootLine;
+use installer_core::values::{MachineNames, WebUrl};
+
+use super::{FindError, Labelled, MEDIUM, Places, bring_up, label, read_max};
+use crate::call::Processes;
+use crate::fetch::{Fetch as _, Patience, Trust, Web};
+use crate::probe::{self, Machine};
+
+/// Block devices that are no volumes of their own; floppies take seconds to say that none is there.
+const MADE_UP: [&str; 6] = ["dm-", "fd", "loop", "nbd", "ram", "zram"];
+
+/// The machine that this program runs on.
+#[derive(Debug)]
+pub struct Here {
+    pub machine: Machine,
+}
+
+impl Default for Here {
+    fn default() -> Self {
+        Self { machine: Machine::running() }
+    }
+}
+
+impl Here {
+    /// Whom to trust: a pinned key, certificates that the kernel line names, or the system's.
+    pub fn trust(line: &BootLine) -> Trust {
+        if let Some(key) = line.key {
+            return Trust::Key(key);
+        }
+        let Some(path) = &line.ca else { return Trust::default() };
+        let on_medium = Path::new(MEDIUM).join(path.trim_start_matches('/'));
+        let here = PathBuf::from(path);
+        Trust::Authorities(if here.exists() { here } else { on_medium })
+    }
+}
+
+impl Places for Here {
+    fn kernel_line(&mut self) -> Result<String, FindError> {
+        let path = self.machine.proc.join("cmdline");
+        std::fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))
+    }
+
+    fn file(&mut self, path: &str) -> Result<Option<Vec<u8>>, FindError> {
+        let path = Path::new(path);
+        if path.is_dir() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|f| f.take(read_max()).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            Err(error) => Err(unreadable(path, &error)),
+        }
+    }
+
+    fn labelled(&mut self) -> Result<Vec<Labelled>, FindError> {
+        let class = self.machine.sys.join("class/block");
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&class).map_err(|e| unreadable(&class, &e))? {
+            let entry = entry.map_err(|e| unreadable(&class, &e))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        // Disks, partitions and discs; not what was made from them.
+        names.retain(|name| !MADE_UP.iter().any(|start| name.starts_with(start)));
+        names.sort();
+        let devices = names.iter().map(|name| self.machine.dev.join(name.replace('!', "/")));
+        // A drive without a disc, a sector that cannot be read: not the one.
+        let found = devices.filter_map(|device| label::read(&device).ok().flatten()).collect();
+        Ok(found)
+    }
+
+    fn connect(&mut self, line: &BootLine) -> Result<MachineNames, FindError> {
+        let mac = bring_up(line, &self.machine, Path::new("/"), &mut Processes)?;
+        let told = probe::machine_names(&self.machine);
+        Ok(MachineNames { mac: Some(mac), serial: told.serial, uuid: told.system_uuid })
+    }
+
+    fn fetch(&mut self, url: &WebUrl, line: &BootLine) -> Result<Vec<u8>, FindError> {
+        let web = Web::new(&Self::trust(line), Patience::default())?;
+        Ok(web.get(url, read_max().saturating_sub(1))?)
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> FindError {
+    FindError::Read { place: path.display().to_string(), why: error.to_string() }
+}
