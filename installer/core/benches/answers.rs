@@ -35,6 +35,20 @@ fn bad(bencher: divan::Bencher<'_, '_>) {
     bencher.bench(|| read("answers.yaml", divan::black_box(&file)).is_err());
 }
 
+/// Each line is a key that nobody knows.
+#[divan::bench]
+fn unknown_keys(bencher: divan::Bencher<'_, '_>) {
+    let mut text = HEAD.replace("access:\n  ssh_keys:\n", "access: {}\n");
+    for number in 0_u32.. {
+        let line = format!("hostname{number}: xen{number}\n");
+        if SIZE_MAX < text.len().saturating_add(line.len()) {
+            break;
+        }
+        text.push_str(&line);
+    }
+    bencher.bench(|| read("answers.yaml", divan::black_box(text.as_bytes())).is_err());
+}
+
 /// The same size as an old XML file.
 #[divan::bench]
 fn xml(bencher: divan::Bencher<'_, '_>) {

@@ -3,8 +3,10 @@
 /// The closest of the known names, if one is near enough to suggest.
 pub(crate) fn nearest<'n>(text: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     // A third of the letters may be wrong, at most three: two letters are never nearly two others.
-    let far = (text.chars().count() / 3).min(3);
+    let length = text.chars().count();
+    let far = (length / 3).min(3);
     known
+        .filter(|name| length.abs_diff(name.chars().count()) <= far)
         .map(|name| (distance(text, name), name))
         .filter(|(steps, _)| *steps <= far)
         .min_by_key(|(steps, _)| *steps)

@@ -172,6 +172,7 @@ impl Problems {
     pub fn quote(mut self, text: &str, secrets: &Secrets) -> Self {
         self.found.sort_by_key(|p| p.at);
         let lines: Vec<&str> = text.lines().collect();
+        let secrets = secrets.sorted();
         for problem in self.found.iter_mut().chain(&mut self.warned) {
             if !problem.path.is_empty() || problem.at != Place::START {
                 problem.excerpt = secrets.excerpt(&lines, problem.at);

@@ -1,6 +1,7 @@
-//! `cargo xtask soak`: the readers of what a disk may hold, against inputs that no tool would
-//! write. Each target runs for half a minute; what it found worth keeping stays in the cache and
-//! is where the next run goes on. An input that breaks a reader is left beside the targets.
+//! `cargo xtask soak`: the readers of what a disk, an answer file or a kernel line may hold,
+//! against inputs that no tool would write. Each target runs for half a minute; what it found worth
+//! keeping stays in the cache and is where the next run goes on. An input that breaks a reader is
+//! left beside the targets.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,8 +13,9 @@ use crate::failure::{At, Result, ensure};
 use crate::folders::Folders;
 use crate::report::Report;
 
-/// The readers: tables, volume groups, file systems.
-const TARGETS: [&str; 5] = ["gpt", "mbr", "lvm", "ext4", "fat"];
+/// The readers: tables, volume groups, file systems; answer files, the kernel line, and what is
+/// shown of addresses.
+const TARGETS: [&str; 8] = ["gpt", "mbr", "lvm", "ext4", "fat", "answers", "boot_line", "redact"];
 const SECONDS: u32 = 30;
 /// The first run builds the targets and the standard library's checks with them.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -32,7 +34,7 @@ pub(crate) fn soak() -> Result<ExitCode> {
     let mut lines = Vec::new();
     for target in TARGETS {
         let result = run(&folders, &mut report, target);
-        lines.extend(result.as_ref().ok().map(|runs| format!("{target:5} {runs} inputs")));
+        lines.extend(result.as_ref().ok().map(|runs| format!("{target:9} {runs} inputs")));
         tally.count(target, result);
     }
     println!("\nIn {SECONDS} s each:\n{}", lines.join("\n"));

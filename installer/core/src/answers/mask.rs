@@ -1,5 +1,7 @@
 //! Which parts of an answer file are never quoted.
 
+use std::collections::BTreeSet;
+
 use super::node::{Kind, Node};
 use crate::problem::{Place, Secrets};
 
@@ -20,6 +22,7 @@ const KEYS: [&str; 10] = [
 /// In a file that is read as YAML: the values of some keys, everything in `access` but its keys,
 /// and values of keys that nobody knows, since a secret may stand behind a typing mistake.
 pub(super) fn of_tree(root: &Node, unknown: &[Place]) -> Secrets {
+    let unknown = &unknown.iter().copied().collect();
     if !matches!(root.kind, Kind::Map(_)) {
         return Secrets::everything();
     }
@@ -43,7 +46,7 @@ enum Inside {
 }
 
 struct Walk<'p> {
-    unknown: &'p [Place],
+    unknown: &'p BTreeSet<Place>,
     /// Every key and value, in the order of the file.
     places: Vec<Place>,
     /// From where, and the number of the first place behind.

@@ -1,5 +1,7 @@
 //! Reading a tree of nodes strictly: what is not asked for is a problem.
 
+use std::collections::BTreeMap;
+
 use super::node::{Key, Kind, Node};
 use crate::nearest::nearest;
 use crate::problem::{Place, Problem, Problems};
@@ -34,13 +36,14 @@ impl<'n> Section<'n> {
             return None;
         };
         let mut entries: Vec<(&Key, &Node)> = Vec::new();
+        let mut lines: BTreeMap<&str, u32> = BTreeMap::new();
         for (key, value) in map {
-            match entries.iter().find(|(first, _)| first.name == key.name) {
-                Some((first, _)) => {
-                    let what = format!("the key is there twice, first in line {}", first.at.line);
-                    problems.push(Problem::new(key.at, join(path, &key.name), what));
-                }
-                None => entries.push((key, value)),
+            if let Some(line) = lines.get(key.name.as_str()) {
+                let what = format!("the key is there twice, first in line {line}");
+                problems.push(Problem::new(key.at, join(path, &key.name), what));
+            } else {
+                lines.insert(&key.name, key.at.line);
+                entries.push((key, value));
             }
         }
         let path = path.to_owned();

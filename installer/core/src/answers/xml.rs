@@ -12,11 +12,13 @@ use crate::problem::{Place, Problem, Problems};
 mod disk;
 mod element;
 mod install;
+mod lines;
 mod network;
 mod others;
 mod secrets;
 
 use element::Element;
+use lines::Lines;
 
 /// More elements and texts are no answer file.
 const NODES_MAX: u32 = 20_000;
@@ -34,8 +36,9 @@ pub(super) fn read(file: &str, text: &str) -> Result<(Answers, Problems), Proble
         problems.quote(text, &mask::of_text(text))
     })?;
     let mut problems = Problems::new(file);
-    let answers = answers(&document, &mut problems);
-    problems.quote(text, &secrets::of(&document)).finish(answers)
+    let lines = Lines::of(text);
+    let answers = answers(&document, &lines, &mut problems);
+    problems.quote(text, &secrets::of(&document, &lines)).finish(answers)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library's list of mistakes is long")]
@@ -73,8 +76,8 @@ enum Mode {
     Restore,
 }
 
-fn answers(document: &Document<'_>, problems: &mut Problems) -> Option<Answers> {
-    let mut root = Element::of(document, document.root_element(), String::new());
+fn answers(document: &Document<'_>, lines: &Lines<'_>, problems: &mut Problems) -> Option<Answers> {
+    let mut root = Element::of(lines, document.root_element(), String::new());
     let mode = mode(&mut root, problems)?;
     let answers = match mode {
         Mode::Fresh => install::install(&mut root, problems).map(|a| Answers::Install(Box::new(a))),

@@ -17,6 +17,9 @@ pub struct Excerpt {
 const WIDTH: usize = 88;
 /// What is kept before the caret of such a line.
 const LEAD: usize = 40;
+/// Bytes of a line beyond which none of it is shown: a file that is one long line would be walked
+/// through for each of its mistakes.
+const LINE_MAX: usize = 4096;
 
 /// The parts of a file that are never shown: from a place up to another, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,13 +44,14 @@ impl Secrets {
         self.hide(from, Place { line: u32::MAX, column: u32::MAX });
     }
 
-    /// The line of a place, up to the first secret in it; none if the place lies behind that.
+    /// The line of a place, up to the first secret in it; none if the place lies behind that. Asks
+    /// for [`Secrets::sorted`].
     pub(super) fn excerpt(&self, lines: &[&str], at: Place) -> Option<Excerpt> {
         if self.all {
             return None;
         }
         let index = usize::try_from(at.line).ok()?.checked_sub(1)?;
-        let text = lines.get(index)?;
+        let text = lines.get(index).filter(|text| text.len() <= LINE_MAX)?;
         let secret = self.first_secret(at.line);
         if secret.is_some_and(|column| column < at.column || column == 1) {
             return None;
@@ -76,14 +80,28 @@ impl Secrets {
 
     /// The column of the first secret in a line.
     fn first_secret(&self, line: u32) -> Option<u32> {
-        let in_line = |(from, to): &(Place, Place)| {
-            if from.line == line {
-                return Some(from.column);
+        let start = Place { line, column: 1 };
+        // Sorted and apart: of those that begin above, only the last can reach into this line.
+        let next = self.ranges.partition_point(|(from, _)| *from < start);
+        let above = next.checked_sub(1).and_then(|i| self.ranges.get(i));
+        if above.is_some_and(|(_, to)| start < *to) {
+            return Some(1);
+        }
+        self.ranges.get(next).filter(|(from, _)| from.line == line).map(|(from, _)| from.column)
+    }
+
+    /// Puts the ranges in order, and makes one of those that touch.
+    pub(super) fn sorted(&self) -> Self {
+        let mut all = self.ranges.clone();
+        all.sort_unstable();
+        let mut ranges: Vec<(Place, Place)> = Vec::new();
+        for (from, to) in all {
+            match ranges.last_mut() {
+                Some((_, end)) if from <= *end => *end = to.max(*end),
+                _ => ranges.push((from, to)),
             }
-            let inside = from.line < line && (line < to.line || line == to.line && 1 < to.column);
-            inside.then_some(1)
-        };
-        self.ranges.iter().filter_map(in_line).min()
+        }
+        Self { ranges, all: self.all }
     }
 }
 
@@ -109,7 +127,7 @@ mod tests {
     #[track_caller]
     fn shows(secrets: &Secrets, text: &str, at: Place, want: Option<&str>) {
         let lines: Vec<&str> = text.lines().collect();
-        let got = secrets.excerpt(&lines, at).map(|e| e.to_string());
+        let got = secrets.sorted().excerpt(&lines, at).map(|e| e.to_string());
         assert_eq!(got.as_deref(), want);
     }
 

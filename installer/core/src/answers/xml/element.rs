@@ -1,7 +1,8 @@
 //! Reading an element strictly: what nobody asks for is a problem.
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
+use super::lines::Lines;
 use crate::nearest::nearest;
 use crate::problem::{Place, Problem, Problems};
 use crate::values::ValueError;
@@ -9,7 +10,7 @@ use crate::values::ValueError;
 /// One element, of which attributes and children are taken one by one. [`Element::finish`] reports
 /// the others, which the old installer ignored in silence.
 pub(super) struct Element<'d, 'x> {
-    document: &'d Document<'x>,
+    lines: &'d Lines<'x>,
     node: Node<'d, 'x>,
     path: String,
     attributes: Vec<&'static str>,
@@ -17,8 +18,8 @@ pub(super) struct Element<'d, 'x> {
 }
 
 impl<'d, 'x> Element<'d, 'x> {
-    pub(super) const fn of(document: &'d Document<'x>, node: Node<'d, 'x>, path: String) -> Self {
-        Self { document, node, path, attributes: Vec::new(), children: Vec::new() }
+    pub(super) const fn of(lines: &'d Lines<'x>, node: Node<'d, 'x>, path: String) -> Self {
+        Self { lines, node, path, attributes: Vec::new(), children: Vec::new() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -34,8 +35,7 @@ impl<'d, 'x> Element<'d, 'x> {
     }
 
     fn place(&self, offset: usize) -> Place {
-        let at = self.document.text_pos_at(offset);
-        Place { line: at.row, column: at.col }
+        self.lines.place(offset)
     }
 
     /// The text of the element, trimmed.
@@ -75,11 +75,11 @@ impl<'d, 'x> Element<'d, 'x> {
     /// The elements of a name, which may be there more than once.
     pub(super) fn all(&mut self, name: &'static str) -> Vec<Element<'d, 'x>> {
         self.children.push(name);
-        let (document, path) = (self.document, join(&self.path, name));
+        let (lines, path) = (self.lines, join(&self.path, name));
         let children = self.node.children().filter(Node::is_element);
         children
             .filter(|n| n.tag_name().name() == name)
-            .map(|n| Element::of(document, n, path.clone()))
+            .map(|n| Element::of(lines, n, path.clone()))
             .collect()
     }
 

@@ -2,7 +2,8 @@
 
 use roxmltree::{Document, Node};
 
-use crate::problem::{Place, Secrets};
+use super::lines::Lines;
+use crate::problem::Secrets;
 
 /// Elements in which no secret stands. All others, known or not, show their name only.
 const OPEN: [&str; 24] = [
@@ -57,12 +58,9 @@ const ATTRIBUTES: [&str; 21] = [
     "name",
 ];
 
-pub(super) fn of(document: &Document<'_>) -> Secrets {
+pub(super) fn of(document: &Document<'_>, lines: &Lines<'_>) -> Secrets {
     let mut secrets = Secrets::default();
-    let place = |offset: usize| {
-        let at = document.text_pos_at(offset);
-        Place { line: at.row, column: at.col }
-    };
+    let place = |offset: usize| lines.place(offset);
     for node in document.descendants() {
         let range = node.range();
         if node.is_comment() || node.is_pi() || is_stray(&node) {

@@ -1,0 +1,25 @@
+//! What logs and messages show of an address: nothing of the password, wherever it stands.
+#![no_main]
+
+use installer_core::values::redact_url;
+use libfuzzer_sys::fuzz_target;
+
+const SECRET: &str = "hunter2hunter2";
+
+fuzz_target!(|data: &[u8]| {
+    let text = String::from_utf8_lossy(data);
+    let (before, after) = text.split_once('\n').unwrap_or((&text, ""));
+    // Before an @, and behind a question mark.
+    for url in [
+        format!("https://{before}:{SECRET}@{after}"),
+        format!("https://{before}{SECRET}{}@h/{after}", after.replace(['?', '#'], "")),
+        format!("https://h/{after}?{before}={SECRET}"),
+    ] {
+        let cut = url.find(['?', '#']);
+        let in_user = url.find('@').is_some_and(|at| cut.is_none_or(|cut| at < cut));
+        if in_user || url.ends_with(SECRET) {
+            let shown = redact_url(&url);
+            assert!(!shown.contains(SECRET), "{url} shows as {shown}");
+        }
+    }
+});
