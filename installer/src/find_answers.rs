@@ -82,7 +82,8 @@ pub enum FindError {
     #[error("{0} is labelled ANSWERFILE and holds neither answers.yaml nor answers.xml")]
     EmptyVolume(String),
     #[error(
-        "no answer file: no answerfile= on the kernel line, none on the medium, and no volume labelled ANSWERFILE"
+        "no answer file: no answerfile= on the kernel line, none on the medium, and no volume \
+         labelled ANSWERFILE"
     )]
     Nowhere,
     #[error(transparent)]

@@ -1,8 +1,8 @@
 //! The network of the installer environment: one interface, one address, name servers.
 //!
 //! In: what the kernel line says. Out: the interface's address card, once the network can be used.
-//! DHCP is busybox's `udhcpc`; what a lease says is put in place by `/usr/lib/xenhost/lease`. dom0's
-//! own network comes from the answers and has nothing to do with this one.
+//! DHCP is busybox's `udhcpc`; what a lease says is put in place by `/usr/lib/xenhost/lease`.
+//! dom0's own network comes from the answers and has nothing to do with this one.
 
 use std::fs;
 use std::io;

@@ -117,8 +117,8 @@ fn two_volumes_are_one_too_many() {
     );
 }
 
-fn run(call: Call) {
-    Processes.run(&call).unwrap();
+fn run(call: &Call) {
+    Processes.run(call).unwrap();
 }
 
 /// A volume made by the tools that people use, with a file in it.
@@ -147,9 +147,9 @@ fn sticks_of_every_size_of_fat() {
         reads(|volume, content| {
             blank(volume, mib);
             let make = Call::new("mkfs.vfat").args(["-F", bits, "-n", "ANSWERFILE"]);
-            run(make.arg(volume));
+            run(&make.arg(volume));
             let copy = Call::new("mcopy").arg("-i").arg(volume);
-            run(copy.arg(content.join("answers.yaml")).arg("::/answers.yaml"));
+            run(&copy.arg(content.join("answers.yaml")).arg("::/answers.yaml"));
         });
     }
 }
@@ -159,7 +159,7 @@ fn ext4() {
     reads(|volume, content| {
         blank(volume, 8);
         let make = Call::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-L", "answerfile", "-d"]);
-        run(make.arg(content).arg(volume));
+        run(&make.arg(content).arg(volume));
     });
 }
 
@@ -168,7 +168,7 @@ fn discs_with_and_without_long_names() {
     for level in ["1", "3"] {
         reads(|volume, content| {
             let make = Call::new("xorriso").args(["-as", "mkisofs", "-quiet", "-V", "ANSWERFILE"]);
-            run(make.args(["-iso-level", level, "-o"]).arg(volume).arg(content));
+            run(&make.args(["-iso-level", level, "-o"]).arg(volume).arg(content));
         });
     }
 }
@@ -179,7 +179,7 @@ fn other_volumes_are_left_alone() {
     let volume = dir.path().join("volume.img");
     blank(&volume, 4);
     assert_eq!(label::read(&volume).unwrap(), None);
-    run(Call::new("mkfs.vfat").args(["-n", "PHOTOS"]).arg(&volume));
+    run(&Call::new("mkfs.vfat").args(["-n", "PHOTOS"]).arg(&volume));
     assert_eq!(label::read(&volume).unwrap(), None);
     blank(&volume, 0);
     assert_eq!(label::read(&volume).unwrap(), None);

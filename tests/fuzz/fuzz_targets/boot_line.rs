@@ -1,4 +1,5 @@
-//! The kernel line, and the addresses in it: no password is ever shown, and a filled address is one.
+//! The kernel line, and the addresses in it: no password is ever shown, and a filled address is
+//! one.
 #![no_main]
 
 use installer_core::boot_line::{self, Location};
@@ -15,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
         uuid: Some("4c4c4544-0042".to_owned()),
     };
     let Ok(url) = template.fill(&names) else { return };
-    if let Some(user) = url.user() {
+    // What is shown in place of a name is stars.
+    if let Some(user) = url.user().filter(|user| user.chars().any(|c| c != '*')) {
         let shown = format!("{url}{url:?}");
         assert!(!shown.contains(&format!("{user}@")), "{shown}");
     }

@@ -8,6 +8,10 @@ const SECRET: &str = "hunter2hunter2";
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
+    // Where an address says it openly, it is no secret.
+    if text.contains(SECRET) {
+        return;
+    }
     let (before, after) = text.split_once('\n').unwrap_or((&text, ""));
     // Before an @, and behind a question mark.
     for url in [
