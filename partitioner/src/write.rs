@@ -155,7 +155,8 @@ pub fn lba0(plan: &TablePlan, boot_img: &[u8]) -> Result<Vec<u8>, WriteError> {
 }
 
 /// The commit: LBA 0 becomes boot code and protective MBR, or boot code and MBR. One block between
-/// two flushes, read back. Everything that the new system needs must have been written and read back before.
+/// two flushes, read back. Everything that the new system needs must have been written and read
+/// back before.
 pub fn arm(disk: &mut dyn BlockIo, lba0: &[u8]) -> Result<Committed, WriteError> {
     let old = read_block(disk, COMMIT)?;
     Ok(commit::commit(disk, COMMIT, &old, lba0)?)
