@@ -35,7 +35,10 @@ pub(crate) const MODERN: &[Check] = &[
 pub(crate) const LEGACY: &[Check] = &[
     ("root grew to its slot", "test $(df -BM --output=size / | tail -1 | tr -dc 0-9) -ge 3300"),
     ("logs lie in root", "! findmnt -n /var/log"),
-    ("the swap file is used", "grep -q '^/swapfile *file *524284' /proc/swaps"),
+    (
+        "the swap file is used",
+        "grep -Eq '^/swapfile[[:space:]]+file[[:space:]]+524284' /proc/swaps",
+    ),
     ("the inventory names the layout", "grep -q '\"legacy\"' /etc/xenhost/inventory.json"),
 ];
 
