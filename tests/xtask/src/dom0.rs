@@ -227,7 +227,7 @@ impl Dom0 {
     pub(crate) fn check_all(&mut self, checks: &[Check]) -> Result<()> {
         let mut wrong = String::new();
         for (what, command) in checks {
-            let did = self.shell.run(command, COMMAND_LIMIT)?;
+            let did = self.shell.run(&patient(command), COMMAND_LIMIT)?;
             if did.code != 0 {
                 writeln!(wrong, "\n  not so: {what}: `{command}`: {}", did.output)
                     .expect("writing to a string cannot go wrong");
@@ -251,6 +251,14 @@ impl Dom0 {
     pub(crate) fn cut_power(self) -> Result<()> {
         self.machine.cut_power()
     }
+}
+
+/// A host that blesses itself may still wait for its DHCP server, and for its swap.
+fn patient(command: &str) -> String {
+    format!(
+        "ok=no; for i in $(seq 20); do if {command}; then ok=yes; break; fi; sleep 3; done; \
+         test $ok = yes"
+    )
 }
 
 /// Says of a failed look which of the host's own words may explain it.
