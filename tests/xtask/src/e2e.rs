@@ -70,12 +70,12 @@ const SCENARIOS: &[Scenario] = &[
     scenario("answers-label", 2, "answers from a stick labelled ANSWERFILE", answers::label),
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
-    unproven(scenario(
+    scenario(
         "dom0-config",
-        10,
+        14,
         "all that answers ask of dom0, after two starts",
         host::dom0_config,
-    )),
+    ),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     unproven(scenario("upgrade", 20, "upgrade, trial, rollback, forward", upgrade::there_and_back)),
     unproven(scenario("upgrade-dies", 20, "new kernel panics, new Xen missing", upgrade::dies)),
