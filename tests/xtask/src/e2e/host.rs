@@ -21,7 +21,7 @@ const DATA: &str = "SN45";
 const DATA_GIB: u64 = 20;
 /// Given at the console, by the person that the test is.
 const PASSWORD: &str = "typed at the console";
-const QUESTION_LIMIT: Duration = Duration::from_secs(600);
+const QUESTION_LIMIT: Duration = Duration::from_secs(1200);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 const STORAGE_LIMIT: Duration = Duration::from_secs(300);
 
