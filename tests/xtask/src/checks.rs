@@ -41,7 +41,7 @@ pub(crate) fn test() -> Result<ExitCode> {
             println!("\nStages:\n{}", report.table());
             println!("{}", lab.report.table());
             if tally.failed == 0 {
-                crate::cache::remove(&lab.run)?;
+                crate::cache::remove(&lab.root)?;
             }
         }
         Err(failure) => tally.count("build", Err::<(), _>(failure)),
@@ -53,7 +53,7 @@ pub(crate) fn test() -> Result<ExitCode> {
 fn in_machines(tally: &mut Tally, lab: &mut Lab) {
     for firmware in Firmware::BOTH {
         let name = format!("install-{}", firmware.name());
-        let result = demo::core_path(lab, &name, firmware);
+        let result = lab.apart(&name, |lab| demo::core_path(lab, &name, firmware));
         tally.count(&name, result);
     }
 }

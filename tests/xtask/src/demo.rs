@@ -25,8 +25,8 @@ pub(crate) fn demo(firmware: Firmware, files: Files, display: Display) -> Result
     println!("{}", seen.bless);
     println!("\nStages:\n{}", lab.report.table());
     match files {
-        Files::Keep => println!("Files: {}", lab.run.display()),
-        Files::Remove => crate::cache::remove(&lab.run)?,
+        Files::Keep => println!("Files: {}", lab.root.display()),
+        Files::Remove => crate::cache::remove(&lab.root)?,
     }
     println!("DEMO OK");
     Ok(ExitCode::SUCCESS)
@@ -36,7 +36,7 @@ pub(crate) fn demo(firmware: Firmware, files: Files, display: Display) -> Result
 /// the disk itself stays as the installation left it, for others to look at.
 pub(crate) fn core_path(lab: &mut Lab, name: &str, firmware: Firmware) -> Result<Seen> {
     let bench = install::install(lab, name, firmware, MediumKind::Cd)?;
-    lab.keep_installed(firmware, &bench.target);
+    lab.keep_installed(firmware, &bench.target)?;
     let path = lab.installed_copy(firmware, name)?;
     let mut dom0 = dom0::boot(lab, name, firmware, &[Disk { path, serial: TARGET }])?;
     dom0.wait_ready(lab, name).map_err(|f| dom0::with_journal(&mut dom0, f))?;

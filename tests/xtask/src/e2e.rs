@@ -161,7 +161,7 @@ pub(crate) fn e2e(choice: &Choice) -> Result<ExitCode> {
         }
         println!("\n== {}: {}", scenario.name, scenario.what);
         let at = Instant::now();
-        let result = (scenario.run)(&mut lab);
+        let result = lab.apart(scenario.name, scenario.run);
         println!("   {}: {:.0} s", scenario.name, at.elapsed().as_secs_f64());
         tally.count(scenario.name, result);
     }
@@ -174,9 +174,9 @@ pub(crate) fn e2e(choice: &Choice) -> Result<ExitCode> {
         names => println!("not run for lack of time: {}", names.join(" ")),
     }
     if tally.failed == 0 {
-        crate::cache::remove(&lab.run)?;
+        crate::cache::remove(&lab.root)?;
     } else {
-        println!("logs and disks: {}", lab.run.display());
+        println!("logs and disks: {}", lab.root.display());
     }
     Ok(tally.last_line())
 }

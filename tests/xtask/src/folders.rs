@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{At, Failure, Result};
 
-/// Folders of runs that are kept, beside those of runs that still go on.
-const RUNS_KEPT: usize = 4;
+/// Folders of runs that failed or were asked to stay, beside those of runs that still go on.
+const RUNS_KEPT: usize = 1;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::answers::Answers;
 use crate::call::Call;
 use crate::disks::{self, TARGET};
-use crate::failure::{At, Result};
+use crate::failure::{At, Result, ensure};
 use crate::folders::Folders;
 use crate::install;
 use crate::products::{self, Products};
@@ -17,6 +17,8 @@ use crate::report::Report;
 
 /// Measured: seconds; ten times that on a busy machine.
 const OFFLINE_LIMIT: Duration = Duration::from_secs(300);
+/// What a scenario may need beside what others left: a release, and some disks with a dom0 each.
+const ROOM_BYTES: u64 = 8 << 30;
 
 #[derive(Debug)]
 pub(crate) struct Lab {
@@ -24,6 +26,9 @@ pub(crate) struct Lab {
     pub(crate) products: Products,
     pub(crate) accel: Accel,
     pub(crate) display: Display,
+    /// Files of the whole run.
+    pub(crate) root: PathBuf,
+    /// Files of what goes on now: `root`, or a folder in it.
     pub(crate) run: PathBuf,
     pub(crate) report: Report,
     /// Disks that scenarios share, as their installation left them.
@@ -38,11 +43,29 @@ impl Lab {
         let mut report = Report::default();
         report.stage("set up", |_| crate::setup::setup())?;
         let products = products::build(&folders, &mut report)?;
-        let run = folders.run(name)?;
-        let accel = Accel::choose(&run)?;
-        println!("QEMU runs with -accel {}; files in {}", accel.0, run.display());
-        let installed = BTreeMap::new();
-        Ok(Self { folders, products, accel, display, run, report, installed, offline: None })
+        let root = folders.run(name)?;
+        let accel = Accel::choose(&root)?;
+        println!("QEMU runs with -accel {}; files in {}", accel.0, root.display());
+        let (run, installed) = (root.clone(), BTreeMap::new());
+        Ok(Self { folders, products, accel, display, root, run, report, installed, offline: None })
+    }
+
+    /// Does `work` in a folder of its own, which goes when all went well: the disks of many
+    /// scenarios together are more than most machines have room for.
+    pub(crate) fn apart<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        check_room(&self.root)?;
+        self.run = self.root.join(name);
+        std::fs::create_dir_all(&self.run).at("making", &self.run)?;
+        let result = work(self);
+        let folder = std::mem::replace(&mut self.run, self.root.clone());
+        if result.is_ok() {
+            crate::cache::remove(&folder)?;
+        }
+        result
     }
 
     /// A medium with these answers in it.
@@ -92,13 +115,15 @@ impl Lab {
         }
         let name = format!("shared-{}", firmware.name());
         let bench = install::install(self, &name, firmware, MediumKind::Cd)?;
-        self.keep_installed(firmware, &bench.target);
-        Ok(bench.target)
+        self.keep_installed(firmware, &bench.target)
     }
 
-    /// Lets later scenarios use a disk that was installed and not booted.
-    pub(crate) fn keep_installed(&mut self, firmware: Firmware, disk: &Path) {
-        self.installed.insert(firmware, disk.to_owned());
+    /// Lets later scenarios use a disk that was installed and not booted; tells where it is now.
+    pub(crate) fn keep_installed(&mut self, firmware: Firmware, disk: &Path) -> Result<PathBuf> {
+        let kept = self.root.join(format!("installed-{}.img", firmware.name()));
+        std::fs::rename(disk, &kept).at("naming", &kept)?;
+        self.installed.insert(firmware, kept.clone());
+        Ok(kept)
     }
 
     /// A copy of such a disk, to be booted.
@@ -115,7 +140,7 @@ impl Lab {
             return Ok(disk.clone());
         }
         let answers = self.answers("offline", &Answers::default())?;
-        let disk = self.run.join("offline.img");
+        let disk = self.root.join("offline.img");
         let call = Call::new(&self.products.binaries.image_builder)
             .args(["disk", "--answers"])
             .arg(&answers)
@@ -130,4 +155,14 @@ impl Lab {
         self.offline = Some(disk.clone());
         Ok(disk)
     }
+}
+
+fn check_room(folder: &Path) -> Result<()> {
+    let stat = rustix::fs::statvfs(folder).map_err(std::io::Error::from).at("asking", folder)?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    ensure(free >= ROOM_BYTES, || {
+        let (gib, need) = (free >> 30, ROOM_BYTES >> 30);
+        let place = folder.display();
+        format!("{place} has {gib} GiB free, {need} GiB are needed; XENHOST_CACHE names another")
+    })
 }

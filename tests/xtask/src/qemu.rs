@@ -178,7 +178,8 @@ impl Spec {
         for (i, disk) in self.disks.iter().enumerate() {
             let (path, serial) = (disk.path.display(), disk.serial);
             // An unsafe cache is the host's page cache: it survives the end of QEMU, not of the
-            // host.
+            // host. A write that finds no room on the host fails; by default it would wait, and
+            // the machine would seem to hang.
             call = call
                 .arg("-drive")
                 .arg(format!(
@@ -186,7 +187,10 @@ impl Spec {
                      detect-zeroes=unmap"
                 ))
                 .arg("-device")
-                .arg(format!("virtio-blk-pci,drive=disk{i},serial={serial},bootindex={}", i + 2));
+                .arg(format!(
+                    "virtio-blk-pci,drive=disk{i},serial={serial},bootindex={},werror=report",
+                    i + 2
+                ));
         }
         if let Some(Kernel { vmlinuz, initrd, command_line }) = &self.kernel {
             call = call.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd);

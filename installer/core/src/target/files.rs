@@ -62,11 +62,11 @@ fn fstab(plan: &Plan) -> String {
         line(
             plan.ids.logs,
             "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
-         x-systemd.device-timeout=180s 0 2",
+         x-systemd.device-timeout=300s 0 2",
         );
     }
     if plan.table.partition(Role::Swap).is_some() {
-        line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=180s 0 0");
+        line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=300s 0 0");
     } else {
         fstab.push_str(SWAP_FILE);
     }
