@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::tree::hex;
+use installer::release_dir::hex;
 
 /// Bytes of the image in one chunk.
 pub const CHUNK_BYTES: usize = 4 << 20;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::exec::Call;
 use crate::progress::Progress;
 use crate::tree::{self, Node};
+use installer::release_dir::hex;
 
 /// mke2fs's base features and what every GRUB since 2.06 reads. `none` first: nothing may come
 /// from the configuration of the build machine.
@@ -126,7 +127,7 @@ pub fn uuid(seed: &[u8; 32], at: usize) -> String {
     bytes.copy_from_slice(&seed[at..at + 16]);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = tree::hex(&bytes);
+    let hex = hex(&bytes);
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 

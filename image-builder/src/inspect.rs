@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::exec::Call;
 use crate::iso::{ANSWERS, VOLUME};
-use crate::{release, tree};
+use crate::release;
 
 /// Where an ISO 9660 volume names itself.
 const VOLUME_NAME_AT: u64 = 32808;
@@ -29,9 +29,9 @@ pub struct Inspected {
 /// Looks at a release directory or at a medium.
 pub fn inspect(path: &Path) -> Result<Inspected> {
     if path.is_dir() {
-        let manifest = release::read_manifest(path)?;
-        let damaged = damaged(path, &manifest)?;
-        return Ok(Inspected { manifest, answers: None, damaged });
+        let release = release::open(path)?;
+        let damaged = release.damaged().iter().map(|(name, _)| (*name).to_owned()).collect();
+        return Ok(Inspected { manifest: release.manifest().clone(), answers: None, damaged });
     }
     let name = volume_name(path)?;
     if name != VOLUME {
@@ -42,22 +42,14 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
         });
     }
     let dir = tempfile::tempdir().map_err(Error::io(Path::new("a temporary directory")))?;
-    let manifest = extract(path, &format!("/release/{MANIFEST}"), &dir.path().join(MANIFEST))
-        .and_then(|()| release::read_manifest(dir.path()))?;
+    extract(path, &format!("/release/{MANIFEST}"), &dir.path().join(MANIFEST))?;
+    let release = release::open(dir.path())?;
     let answers = extract(path, &format!("/{ANSWERS}"), &dir.path().join("answers")).is_ok();
-    Ok(Inspected { manifest, answers: Some(answers), damaged: Vec::new() })
-}
-
-fn damaged(release: &Path, manifest: &Manifest) -> Result<Vec<String>> {
-    let image = &manifest.image;
-    let files = manifest.files.iter().map(|f| (&f.path, f.size, &f.sha256));
-    let mut found = Vec::new();
-    for (path, size, sha256) in files.chain([(&image.file, image.file_size, &image.file_sha256)]) {
-        if tree::file_digest(&release.join(path))? != (size, sha256.clone()) {
-            found.push(path.clone());
-        }
-    }
-    Ok(found)
+    Ok(Inspected {
+        manifest: release.manifest().clone(),
+        answers: Some(answers),
+        damaged: Vec::new(),
+    })
 }
 
 fn volume_name(path: &Path) -> Result<String> {

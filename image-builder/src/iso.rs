@@ -6,6 +6,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use installer::release_dir::hex;
 use installer_core::answers;
 use installer_core::release::{INSTALLER_INITRD, INSTALLER_KERNEL, Manifest};
 use sha2::{Digest as _, Sha256};
@@ -42,7 +43,8 @@ pub struct Options {
 
 /// Makes the medium. It appears under its name only when it is whole.
 pub fn build(options: &Options, progress: &dyn Progress) -> Result<()> {
-    let manifest = release::read_manifest(&options.release)?;
+    let opened = release::open(&options.release)?;
+    let manifest = opened.manifest();
     let answers = options.answers.as_deref().map(valid_answers).transpose()?;
     progress.stage("making the installation medium");
     let need = manifest.files.iter().fold(manifest.image.file_size, |sum, f| sum + f.size);
@@ -53,12 +55,12 @@ pub fn build(options: &Options, progress: &dyn Progress) -> Result<()> {
         None => release_time(&options.release)?,
     };
     let tree_dir = stage.path().join("tree");
-    fill(&tree_dir, options, &manifest, answers.as_deref())?;
+    fill(&tree_dir, options, manifest, answers.as_deref())?;
     let efi = stage.path().join("efi.img");
-    efi_partition(&options.release, &manifest, &efi, epoch)?;
+    efi_partition(&options.release, manifest, &efi, epoch)?;
     tree::clamp_times(&tree_dir, epoch)?;
     let whole = stage.path().join("whole.iso");
-    xorriso(options, &manifest, &tree_dir, &efi, epoch, &whole)?.watch(progress)?;
+    xorriso(options, manifest, &tree_dir, &efi, epoch, &whole)?.watch(progress)?;
     std::fs::rename(&whole, &options.out).map_err(Error::io(&options.out))
 }
 
@@ -141,7 +143,7 @@ fn efi_partition(release: &Path, manifest: &Manifest, out: &Path, epoch: i64) ->
     mtools("mformat")?
         .arg("-i")
         .arg(out)
-        .args(["-N", &tree::hex(serial), "-v", "XENHOSTEFI", "::"])
+        .args(["-N", &hex(serial), "-v", "XENHOSTEFI", "::"])
         .output()?;
     mtools("mmd")?.arg("-i").arg(out).args(["::/EFI", "::/EFI/BOOT"]).output()?;
     // Copied with the time of a file that has a fixed one.

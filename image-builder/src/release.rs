@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use installer::release_dir::{Release, hex};
 use installer_core::release::{
     BOOT_IMG, CORE_IMG, DOM0_IMAGE, Dom0, File, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL,
     Image, MANIFEST, Manifest, SBOM, SCHEMA,
@@ -86,16 +87,13 @@ pub fn build(rootfs: &Path, out: &Path, progress: &dyn Progress) -> Result<Manif
     Ok(manifest)
 }
 
-/// Reads the manifest of a release.
-pub fn read_manifest(release: &Path) -> Result<Manifest> {
-    let path = release.join(MANIFEST);
-    let text = std::fs::read(&path).map_err(Error::io(&path))?;
-    let manifest = serde_json::from_slice::<Manifest>(&text).map_err(|e| Error::NotA {
-        path,
-        expected: "a release manifest",
+/// A release, by its manifest.
+pub fn open(dir: &Path) -> Result<Release> {
+    Release::open(dir).map_err(|e| Error::NotA {
+        path: dir.to_owned(),
+        expected: "a release",
         reason: e.to_string(),
-    })?;
-    Ok(manifest)
+    })
 }
 
 /// An empty directory, or one that held a release.
@@ -172,7 +170,7 @@ fn build_name(image: &Image, files: &[File]) -> String {
         hash.update(&file.path);
         hash.update(&file.sha256);
     }
-    tree::hex(&hash.finalize())[..16].to_owned()
+    hex(&hash.finalize())[..16].to_owned()
 }
 
 /// The one file of `/boot` that begins and ends so.

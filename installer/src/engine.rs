@@ -145,6 +145,23 @@ fn writes_disk(step: Step) -> bool {
     }
 }
 
+/// The release is the planned one and complete, and each program is there, given with the Debian
+/// package that brings it.
+pub(crate) fn check_means(
+    release: &Release,
+    build: &str,
+    programs: &[(&'static str, &'static str)],
+) -> Result<(), StepError> {
+    let have = &release.manifest().build;
+    if have != build {
+        return Err(StepError::OtherRelease { have: have.clone(), want: build.to_owned() });
+    }
+    for &(program, package) in programs {
+        find_program(program).ok_or(StepError::NoProgram { program, package })?;
+    }
+    Ok(release.check_sizes()?)
+}
+
 /// What was read and worked out before the first write.
 struct Prepared {
     loader: LoaderFiles,
@@ -155,15 +172,7 @@ struct Prepared {
 impl Prepared {
     fn new(job: Job<'_>, host: &dyn Host) -> Result<Self, StepError> {
         let plan = job.plan.plan();
-        let (have, want) = (&job.release.manifest().build, &plan.release.build);
-        if have != want {
-            let (have, want) = (have.clone(), want.clone());
-            return Err(StepError::OtherRelease { have, want });
-        }
-        for (program, package) in PROGRAMS {
-            find_program(program).ok_or(StepError::NoProgram { program, package })?;
-        }
-        job.release.check_sizes()?;
+        check_means(job.release, &plan.release.build, &PROGRAMS)?;
         host.check_room(job.release.bytes_written())?;
         let loader = job.release.read_loader_files()?;
         let lba0 = write::lba0(&plan.table, &loader.boot_img)?;

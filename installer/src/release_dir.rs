@@ -123,19 +123,17 @@ impl Release {
         Ok(())
     }
 
-    /// Every file is there and has its length and its hash. Reads all of the release.
-    pub fn check_files(&self) -> Result<(), ReleaseError> {
-        self.check_sizes()?;
+    /// The files that are missing, of another length or with another hash than the manifest says,
+    /// by name. Reads all of the release.
+    pub fn damaged(&self) -> Vec<(&str, ReleaseError)> {
         let image = &self.manifest.image;
-        let files = self.manifest.files.iter().map(|file| (&file.path, &file.sha256));
-        for (name, want) in files.chain([(&image.file, &image.file_sha256)]) {
-            let path = self.dir.join(name);
-            let have = file_hash(&path)?;
-            if have != *want {
-                return Err(ReleaseError::Hash { path, have, want: want.clone() });
-            }
-        }
-        Ok(())
+        let files = self.manifest.files.iter().map(|file| (&file.path, file.size, &file.sha256));
+        let all = files.chain([(&image.file, image.file_size, &image.file_sha256)]);
+        let wrong = all.filter_map(|(name, size, sha256)| {
+            let error = check_contents(&self.dir.join(name), size, sha256).err()?;
+            Some((name.as_str(), error))
+        });
+        wrong.collect()
     }
 
     /// The contents of a listed file, after its length and hash were compared.
@@ -176,6 +174,15 @@ fn file_hash(path: &Path) -> Result<String, ReleaseError> {
             got => hash.update(buffer.get(..got).unwrap_or_default()),
         }
     }
+}
+
+fn check_contents(path: &Path, size: u64, want: &str) -> Result<(), ReleaseError> {
+    check_size(path, size)?;
+    let have = file_hash(path)?;
+    if have == want {
+        return Ok(());
+    }
+    Err(ReleaseError::Hash { path: path.to_owned(), have, want: want.to_owned() })
 }
 
 fn check_size(path: &Path, want: u64) -> Result<(), ReleaseError> {

@@ -23,14 +23,14 @@ use root::{Kind, Root, text};
 pub use site::{AtRest, Rest, RunningSite, Site};
 
 use crate::bless::BootFiles;
-use crate::call::find_program;
 use crate::cancel::Cancel;
-use crate::engine::{Failure, StepError};
+use crate::engine::{self, Failure, StepError};
 use crate::release_dir::Release;
 use crate::{payload, slot};
 
 /// Programs that the steps use, and the Debian package that brings them.
-const PROGRAMS: [&str; 3] = ["e2fsck", "tune2fs", "debugfs"];
+const PROGRAMS: [(&str, &str); 3] =
+    [("e2fsck", "e2fsprogs"), ("tune2fs", "e2fsprogs"), ("debugfs", "e2fsprogs")];
 const TEXT_MAX: u64 = 1 << 20;
 
 /// Performs the plan. Events go to `tell`; after [`Event::Committed`] the new system boots.
@@ -81,15 +81,7 @@ pub fn run(
 
 /// All that can be known bad before the first write.
 fn prepare(plan: &UpgradePlan, release: &Release, site: &dyn Site) -> Result<(), StepError> {
-    let (have, want) = (&release.manifest().build, &plan.release.build);
-    if have != want {
-        return Err(StepError::OtherRelease { have: have.clone(), want: want.clone() });
-    }
-    for program in PROGRAMS {
-        let package = "e2fsprogs";
-        find_program(program).ok_or(StepError::NoProgram { program, package })?;
-    }
-    release.check_sizes()?;
+    engine::check_means(release, &plan.release.build, &PROGRAMS)?;
     Ok(site.check_room(release.bytes_written())?)
 }
 

@@ -86,6 +86,27 @@ impl fmt::Debug for Guid {
     }
 }
 
+/// What `serde`'s `try_from` and `into` with a `String` need of a type that reads and writes itself
+/// as text.
+macro_rules! as_text {
+    ($id:ty, $error:ty) => {
+        impl TryFrom<String> for $id {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+
+        impl From<$id> for String {
+            fn from(id: $id) -> Self {
+                id.to_string()
+            }
+        }
+    };
+}
+pub(crate) use as_text;
+
 /// The text is not a GUID.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a GUID, as in c12a7328-f81f-11d2-ba4b-00a0c93ec93b")]
@@ -108,19 +129,7 @@ impl FromStr for Guid {
     }
 }
 
-impl TryFrom<String> for Guid {
-    type Error = NotAGuid;
-
-    fn try_from(text: String) -> Result<Self, NotAGuid> {
-        text.parse()
-    }
-}
-
-impl From<Guid> for String {
-    fn from(guid: Guid) -> Self {
-        guid.to_string()
-    }
-}
+as_text!(Guid, NotAGuid);
 
 /// The only source of fresh identifiers.
 ///

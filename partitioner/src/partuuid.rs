@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Guid;
+use crate::ids::{Guid, as_text};
 
 /// A PARTUUID: a partition's GUID, or `1234abcd-01`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,33 +84,8 @@ impl FromStr for PartUuid {
     }
 }
 
-impl TryFrom<String> for DiskId {
-    type Error = NotAnId;
-
-    fn try_from(text: String) -> Result<Self, NotAnId> {
-        text.parse()
-    }
-}
-
-impl From<DiskId> for String {
-    fn from(id: DiskId) -> Self {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for PartUuid {
-    type Error = NotAnId;
-
-    fn try_from(text: String) -> Result<Self, NotAnId> {
-        text.parse()
-    }
-}
-
-impl From<PartUuid> for String {
-    fn from(id: PartUuid) -> Self {
-        id.to_string()
-    }
-}
+as_text!(DiskId, NotAnId);
+as_text!(PartUuid, NotAnId);
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use installer::release_dir::hex;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -56,7 +57,7 @@ impl Recipe<'_> {
             add(file.path.as_bytes());
             add(file.body.as_bytes());
         }
-        tree::hex(&hash.finalize())[..24].to_owned()
+        hex(&hash.finalize())[..24].to_owned()
     }
 
     fn kind(&self) -> &'static str {

@@ -275,8 +275,10 @@ pub(super) fn verify(args: &VerifyArgs) -> Outcome {
 }
 
 fn release_check(dir: &Path) -> Check {
-    let problems = Release::open(dir).and_then(|release| release.check_files());
-    let problems = problems.err().map(|e| e.to_string()).into_iter().collect();
+    let problems = match Release::open(dir) {
+        Ok(release) => release.damaged().iter().map(|(_, error)| error.to_string()).collect(),
+        Err(error) => vec![error.to_string()],
+    };
     Check { what: format!("release {}", dir.display()), problems }
 }
 
