@@ -16,7 +16,7 @@ pub(super) fn disk<'d>(
     let matching: Vec<&DiskFacts> =
         judged.iter().filter(|(_, why)| why.is_none()).map(|(disk, _)| *disk).collect();
     if let [disk] = matching[..] {
-        return Ok(disk);
+        return stable(name, selector, protect, disks).map(|()| disk);
     }
     let asked = format!("disks.{name} ({selector})");
     if disks.is_empty() {
@@ -35,6 +35,31 @@ pub(super) fn disk<'d>(
         _ => "add a rule that only one disk matches: `serial`, `wwn`, `by_id` or `by_path`",
     };
     let message = format!("{count} {asked}, exactly one is needed{}", table(&judged));
+    Err(Refusal::new(Exit::DiskNotFound, message).hint(hint))
+}
+
+/// A name such as `/dev/sda` is enough only where no other disk could be the one: which disk gets
+/// it is decided anew at every start.
+fn stable(
+    name: &str,
+    selector: &Selector,
+    protect: &[(String, Selector)],
+    disks: &[DiskFacts],
+) -> Result<(), Refusal> {
+    let Some(path) = selector.unstable_path() else { return Ok(()) };
+    let others = Selector { path: None, ..selector.clone() };
+    let judged: Vec<(&DiskFacts, Option<String>)> =
+        disks.iter().map(|disk| (disk, excluded(&others, protect, disk))).collect();
+    let count = judged.iter().filter(|(_, why)| why.is_none()).count();
+    if count < 2 {
+        return Ok(());
+    }
+    let table = table(&judged);
+    let message = format!(
+        "disks.{name}: `{path}` is an unstable name, which any of {count} disks may get at the \
+         next start{table}"
+    );
+    let hint = "name the disk by `serial`, `wwn`, `by_id` or `by_path`";
     Err(Refusal::new(Exit::DiskNotFound, message).hint(hint))
 }
 

@@ -41,6 +41,12 @@ impl Selector {
         self.serial.is_some() || self.wwn.is_some() || self.by_id.is_some()
     }
 
+    /// The name that may be another disk's at the next start, where only it tells which is meant.
+    pub(crate) fn unstable_path(&self) -> Option<&str> {
+        let stable = self.spells_out_id() || self.by_path.is_some();
+        self.path.as_deref().filter(|path| !stable && !path.starts_with("/dev/disk/by-"))
+    }
+
     /// A disk on a bus for removable media is meant.
     pub(super) fn asks_for(&self, transport: &str) -> bool {
         self.transport.as_deref() == Some(transport)

@@ -25,7 +25,6 @@ fn each_rule_chooses() {
         ..Selector::default()
     });
     first(Selector { by_path: Some("pci-0000:00:05.0".to_owned()), ..Selector::default() });
-    first(Selector { path: Some("/dev/vda".to_owned()), ..Selector::default() });
     first(Selector { model: Some("Example".to_owned()), ..Selector::default() });
     let size = SizeRule::parse(">=60GiB").unwrap();
     first(Selector {
@@ -90,6 +89,29 @@ fn a_disk_that_is_not_taken_is_shown_with_the_reason() {
         let shown = facts.disks.iter().all(|disk| refusal.message.contains(&disk.path));
         assert!(shown, "{want}: {}", refusal.message);
     }
+}
+
+/// Row 25 of the bad inputs.
+#[test]
+fn a_name_that_may_change_is_refused_where_more_than_one_disk_is_there() {
+    let by_path = |path: &str| Selector { path: Some(path.to_owned()), ..Selector::default() };
+    let alone = |facts: &mut HostFacts| facts.disks.truncate(1);
+    assert_eq!(chosen(by_path("/dev/vda"), alone), Ok("/dev/vda".to_owned()));
+    let busy = |facts: &mut HostFacts| facts.disks[1].holders = vec!["/dev/md0".into()];
+    assert_eq!(chosen(by_path("/dev/vda"), busy), Ok("/dev/vda".to_owned()));
+
+    let (mut answers, facts) = (answers(), facts());
+    answers.disks.insert("host".into(), by_path("/dev/vda"));
+    answers.safety.protect.clear();
+    let refusal = resolve(&answers, &facts).unwrap_err();
+    assert_eq!(refusal.exit, Exit::DiskNotFound);
+    assert!(refusal.message.contains("`/dev/vda` is an unstable name"), "{}", refusal.message);
+    let shown = facts.disks.iter().all(|disk| refusal.message.contains(&disk.path));
+    assert!(shown, "{}", refusal.message);
+
+    // Together with what only one disk has, the name is one rule more.
+    let both = Selector { serial: Some("SN42".to_owned()), ..by_path("/dev/vda") };
+    assert_eq!(chosen(both, |_| {}), Ok("/dev/vda".to_owned()));
 }
 
 #[test]

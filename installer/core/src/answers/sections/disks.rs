@@ -90,8 +90,7 @@ fn selector(node: &Node, path: &str, problems: &mut Problems) -> Option<Selector
 
 /// `/dev/sda` may be another disk at the next start.
 fn unstable(node: &Node, path: &str, selector: &Selector, problems: &mut Problems) {
-    let named = selector.path.as_ref().is_some_and(|p| !p.starts_with("/dev/disk/by-"));
-    if named && !selector.spells_out_id() && selector.by_path.is_none() {
+    if selector.unstable_path().is_some() {
         let what = "the name of a device can change between two starts of a machine";
         let problem = Problem::new(node.at, path, what);
         problems.warn(problem.hint("name the disk by `serial`, `wwn` or `by_id`"));
