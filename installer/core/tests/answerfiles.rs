@@ -57,12 +57,15 @@ fn facts(path: &Path) -> HostFacts {
 }
 
 fn decide(path: &Path, seed: u8) -> Result<(Plan, InstallRequest), Refusal> {
+    decide_for(path, &facts(path), seed)
+}
+
+fn decide_for(path: &Path, facts: &HostFacts, seed: u8) -> Result<(Plan, InstallRequest), Refusal> {
     let answers = read(path).unwrap_or_else(|problems| panic!("{problems}"));
-    let facts = facts(path);
     let manifest = fs::read_to_string(folder("release.json")).unwrap();
     let manifest: Manifest = serde_json::from_str(&manifest).unwrap();
-    let request = resolve(&answers, &facts)?;
-    let plan = plan(&request, &facts, &manifest, &mut Ids::from_seed([seed; 32]))?;
+    let request = resolve(&answers, facts)?;
+    let plan = plan(&request, facts, &manifest, &mut Ids::from_seed([seed; 32]))?;
     Ok((plan, request))
 }
 
@@ -199,4 +202,27 @@ fn machine_of(answers: &RawAnswers) -> HostFacts {
 fn hashed(mut answers: RawAnswers) -> RawAnswers {
     answers.access.root_password = RootPassword::Ask;
     answers
+}
+
+/// Machines that `facts` recorded: each has an answer file of its own, and one that fits no disk.
+#[test]
+fn a_recorded_machine_is_planned_for() {
+    let none = folder("facts/no-such-disk.yaml");
+    let mut results = Vec::new();
+    let machines = cases("facts").into_iter().filter(|path| *path != none);
+    for path in machines {
+        let recorded = fs::read_to_string(path.with_extension("json")).unwrap();
+        let facts: HostFacts = serde_json::from_str(&recorded).unwrap();
+        // What `facts` prints is what the types write.
+        let again = serde_json::to_string_pretty(&facts).unwrap() + "\n";
+        assert_eq!(recorded, again, "{}", path.display());
+        let (plan, _) =
+            decide_for(&path, &facts, 1).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        results.push(golden(&path, "plan.txt", &render(&plan)));
+        checked(plan).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let refusal = decide_for(&none, &facts, 1).unwrap_err();
+        assert!(facts.disks.iter().all(|disk| refusal.message.contains(&disk.path)));
+        results.push(golden(&path, "refusal.txt", &format!("{refusal}\n")));
+    }
+    all_good(results);
 }

@@ -62,6 +62,39 @@ pub(crate) fn bystander(path: &Path, scratch: &Path) -> Result<()> {
     ext4(path, PV_AT + MIB, "1G", "guest", &content)
 }
 
+/// A disk with the table that an old `XenServer` host had, a volume group without volumes that real
+/// LVM made, and root and backup as far as anyone who looks for installations reads them.
+pub(crate) fn old_host(path: &Path, scratch: &Path) -> Result<()> {
+    const PACKED: &[u8] = include_bytes!("../../../partitioner/tests/fixtures/sr/empty-lvm.zst");
+    const INVENTORY: &str = "PRODUCT_BRAND='XenServer'\nPRODUCT_NAME='xenenterprise'\n\
+                             PRODUCT_VERSION='7.1.0'\nPLATFORM_VERSION='2.2.0'\n";
+    const ROOT_AT: u64 = 63 * 512;
+    unpack(PACKED, path)?;
+    let content = scratch.join("old-root");
+    let etc = content.join("etc");
+    std::fs::create_dir_all(&etc).at("making", &etc)?;
+    let inventory = etc.join("xensource-inventory");
+    std::fs::write(&inventory, INVENTORY).at("writing", &inventory)?;
+    ext4(path, ROOT_AT, "64M", "root-abcdef", &content)
+}
+
+/// A disk in the form of `partitioner/tests/fixtures/packed.rs`.
+fn unpack(packed: &[u8], path: &Path) -> Result<()> {
+    const CHUNK: usize = 4096;
+    let plain = zstd::decode_all(packed).at("unpacking", path)?;
+    let number = |at: usize| {
+        let bytes = plain.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u64::from_le_bytes).ok_or_else(|| Failure::check("a packed disk is cut short"))
+    };
+    let file = File::create(path).at("creating", path)?;
+    file.set_len(number(8)?).at("growing", path)?;
+    for at in (16..plain.len()).step_by(8 + CHUNK) {
+        let bytes = plain.get(at + 8..at + 8 + CHUNK).unwrap_or_default();
+        file.write_all_at(bytes, number(at)?).at("writing", path)?;
+    }
+    Ok(())
+}
+
 fn ext4(disk: &Path, offset: u64, size: &str, label: &str, content: &Path) -> Result<()> {
     let options = format!("offset={offset},lazy_itable_init=1,lazy_journal_init=1");
     Call::new("mke2fs")

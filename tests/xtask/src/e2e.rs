@@ -6,6 +6,7 @@ mod answers;
 mod boots;
 mod builder;
 mod cuts;
+mod facts;
 mod host;
 mod media;
 mod offline;
@@ -76,6 +77,12 @@ const SCENARIOS: &[Scenario] = &[
         "all that answers ask of dom0, after two starts",
         host::dom0_config,
     ),
+    unproven(scenario(
+        "facts",
+        5,
+        "machines as `facts` sees them, against the recordings",
+        facts::record,
+    )),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     unproven(scenario("upgrade", 20, "upgrade, trial, rollback, forward", upgrade::there_and_back)),
     unproven(scenario("upgrade-dies", 20, "new kernel panics, new Xen missing", upgrade::dies)),
