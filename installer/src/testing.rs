@@ -144,6 +144,8 @@ fn boot_img() -> Vec<u8> {
 /// A core image by its first block list entry: load segment 0x820.
 fn core_img() -> Vec<u8> {
     let mut bytes = noise(1, 30_000);
+    // The list ends with its first entry.
+    bytes[0x1E8..0x1F4].fill(0);
     bytes[0x1FE..0x200].copy_from_slice(&0x820_u16.to_le_bytes());
     bytes
 }

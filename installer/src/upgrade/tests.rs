@@ -19,6 +19,7 @@ use crate::call::Processes;
 use crate::cli;
 use crate::probe;
 
+mod legacy;
 mod scene;
 
 use scene::Scene;

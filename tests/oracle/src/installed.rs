@@ -3,6 +3,7 @@
 use crate::disk::{Disk, Span};
 use crate::ext4::Ext4;
 use crate::system::{RootArgument, System, Systems};
+use crate::table::msdos_id;
 
 const SLOT_CFG: &str = "boot/xenhost/slot.cfg";
 /// Longer than any that is made: eight entries of a few hundred bytes.
@@ -83,6 +84,9 @@ fn root_of(word: &str) -> Option<RootArgument> {
         return Some(RootArgument::Label(label.to_owned()));
     }
     if let Some(text) = value.strip_prefix("PARTUUID=") {
+        if let Some(id) = msdos(text) {
+            return Some(RootArgument::PartUuid(id));
+        }
         // The first three fields of a GPT's GUID are little endian (UEFI 2.10 appendix A).
         let mut id = guid(text)?;
         for field in [0..4, 4..6, 6..8] {
@@ -91,6 +95,16 @@ fn root_of(word: &str) -> Option<RootArgument> {
         return Some(RootArgument::PartUuid(id));
     }
     value.strip_prefix("UUID=").and_then(guid).map(RootArgument::FsUuid)
+}
+
+/// `12345678-01`: signature of the disk and number of the partition, both hexadecimal.
+fn msdos(text: &str) -> Option<[u8; 16]> {
+    let (signature, number) = text.split_once('-')?;
+    if (signature.len(), number.len()) != (8, 2) {
+        return None;
+    }
+    let hex = |digits| u32::from_str_radix(digits, 16).ok();
+    Some(msdos_id(hex(signature)?, hex(number)?))
 }
 
 /// The bytes of a GUID in the order of its text.
@@ -139,5 +153,12 @@ function xenhost_start_0 {
         assert_eq!(root_of("root=/dev/sda1"), None);
         assert_eq!(root_of("root=UUID=aabb"), None);
         assert_eq!(root_of("ro"), None);
+    }
+
+    #[test]
+    fn a_partition_of_an_mbr_is_named_by_signature_and_number() {
+        let want = RootArgument::PartUuid(msdos_id(0x1a2b_3c4d, 0x12));
+        assert_eq!(root_of("'root=PARTUUID=1a2b3c4d-12'"), Some(want));
+        assert_eq!(root_of("'root=PARTUUID=1a2b3c4d-123'"), None);
     }
 }

@@ -32,6 +32,7 @@ const SIZE: Bytes = Bytes::gib(46);
 pub(super) struct Scene {
     pub(super) dir: TempDir,
     pub(super) second: TinyRelease,
+    block_size: BlockSize,
 }
 
 fn system(dir: &Path, mark: &str, sshd: u32) -> Vec<u8> {
@@ -71,12 +72,16 @@ fn second_release(version: &str, build: &str) -> TinyRelease {
 
 impl Scene {
     pub(super) fn new(block_size: BlockSize) -> Self {
+        Self::of(SIZE, block_size, Firmware::Uefi)
+    }
+
+    pub(super) fn of(size: Bytes, block_size: BlockSize, firmware: Firmware) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let release = TinyRelease::of_bytes(&system(dir.path(), "0.1.0", 104));
-        let scene = Self { dir, second: second_release("0.2.0", "second") };
-        FileDisk::create(&scene.disk(), SIZE, block_size).unwrap();
+        let scene = Self { dir, second: second_release("0.2.0", "second"), block_size };
+        FileDisk::create(&scene.disk(), size, block_size).unwrap();
         let facts = HostFacts {
-            firmware: Firmware::Uefi,
+            firmware,
             memory: Bytes::gib(3),
             cpus: 2,
             machine: installer_core::facts::MachineFacts::default(),
@@ -101,9 +106,14 @@ impl Scene {
     /// Installed, booted well, and in the hands of an administrator.
     pub(super) fn lived_in(block_size: BlockSize) -> Self {
         let scene = Self::new(block_size);
-        let facts = scene.facts(block_size);
-        scene.edit(&facts, Slot::A, &[("var/lib/xenhost/blessed.json", "{}\n")]);
+        scene.blessed(Slot::A);
         scene
+    }
+
+    /// A file that bless leaves.
+    pub(super) fn blessed(&self, slot: Slot) {
+        let facts = self.facts(self.block_size);
+        self.edit(&facts, slot, &[("var/lib/xenhost/blessed.json", "{}\n")]);
     }
 
     pub(super) fn disk(&self) -> PathBuf {
