@@ -102,21 +102,20 @@ pub(crate) fn start(lab: &mut Lab, spec: &Spec) -> Result<Machine> {
     })
 }
 
-/// Lets the machine boot again and again until root can log in: a system on trial that dies comes
-/// back as the one before it.
+/// Lets the machine boot again and again until the boot loader has said that it gives slot b up,
+/// and root can log in: a system on trial that dies comes back as the one before it.
 pub(crate) fn fall_back(
     lab: &mut Lab,
     name: &str,
     fw: Firmware,
     disks: &[Disk],
-    limit: Duration,
+    (given_up, limit): (&str, Duration),
 ) -> Result<Dom0> {
     let mut spec = spec(lab, name, fw, disks);
     spec.resets = Resets::Boot;
-    let machine = lab.report.stage(&format!("{name}: three tries"), |tick| {
+    let machine = lab.report.stage(&format!("{name}: falls back"), |tick| {
         let mut machine = spec.start()?;
-        let fallen = ["xenhost: slot b was started three times and not blessed"];
-        machine.serial.wait_for_any(&fallen, limit, tick)?;
+        machine.serial.wait_for_any(&[given_up], limit, tick)?;
         Ok(machine)
     })?;
     log_in(lab, name, machine, PASSWORD)
@@ -225,7 +224,7 @@ impl Dom0 {
 
     /// Each is what should be so, and the command that succeeds then. All of them are tried, so
     /// that one run tells everything that is wrong.
-    pub(crate) fn check_all(&mut self, checks: &[Check]) -> Result<()> {
+    pub(crate) fn check_all(&mut self, checks: &[(&str, &str)]) -> Result<()> {
         let mut wrong = String::new();
         for (what, command) in checks {
             let did = self.shell.run(&patient(command), COMMAND_LIMIT)?;

@@ -2,13 +2,16 @@
 //! every file with its mode, owner and content. Two disks that were installed in different ways
 //! are compared through this.
 
+pub(crate) mod tree;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ext4_view::{Ext4, Ext4Read};
 
+use self::tree::Tree;
 use crate::call::Call;
 use crate::digest::Inputs;
 use crate::failure::{At, Failure, Result};
@@ -139,31 +142,19 @@ impl Seek for Part {
 
 /// Copies kernel and initramfs out of slot a into `to`, with what a boot without Xen needs.
 pub(crate) fn kernel(disk: &Path, to: &Path) -> Result<Kernel> {
-    let slots = partitions(disk)?;
-    let slot = slots.iter().find(|p| p.number() == 1);
-    let slot = slot.ok_or_else(|| Failure::check(format!("{}: no slot a", disk.display())))?;
-    let wrong = |e: ext4_view::Ext4Error| Failure::check(format!("{}: {e}", slot.node));
-    let fs = Ext4::load(Box::new(Part::open(disk, slot)?)).map_err(wrong)?;
-    let mut copied = BTreeMap::new();
-    for entry in fs.read_dir("/boot").map_err(wrong)? {
-        let path = entry.map_err(wrong)?.path().display().to_string();
-        for name in ["vmlinuz", "initrd.img"] {
-            if path.starts_with(&format!("/boot/{name}-")) {
-                let copy = to.join(name);
-                let bytes = fs.read(path.as_str()).map_err(wrong)?;
-                std::fs::write(&copy, bytes).at("writing", &copy)?;
-                copied.insert(name, copy);
-            }
-        }
-    }
-    let mut copy = |name| {
-        let missing = || Failure::check(format!("{}: no /boot/{name}-*", slot.node));
-        copied.remove(name).ok_or_else(missing)
+    let slot = Tree::open(disk, 1)?;
+    let copy = |name: &str| -> Result<PathBuf> {
+        let begin = format!("/boot/{name}-");
+        let path = slot.list("/boot")?.into_iter().find(|path| path.starts_with(&begin));
+        let missing = || Failure::check(format!("{}: no {begin}*", disk.display()));
+        let copy = to.join(name);
+        std::fs::write(&copy, slot.bytes(&path.ok_or_else(missing)?)?).at("writing", &copy)?;
+        Ok(copy)
     };
     Ok(Kernel {
         vmlinuz: copy("vmlinuz")?,
         initrd: copy("initrd.img")?,
-        command_line: format!("root=PARTUUID={} rw console=ttyS0,115200", slot.uuid.to_lowercase()),
+        command_line: format!("root=PARTUUID={} rw console=ttyS0,115200", slot.uuid()),
     })
 }
 
@@ -319,5 +310,15 @@ mod tests {
         let listing = ext4(&disk, &table[0], &|_, content| content).unwrap();
         assert!(listing.contains_key("/record-7"), "{listing:?}");
         assert!(listing["/record-7"].contains("100000 bytes"), "{}", listing["/record-7"]);
+        let changes = [
+            ("/record-7".to_owned(), None),
+            ("/record-8".to_owned(), Some("another\n".to_owned())),
+        ];
+        Tree::open(&disk, 1).unwrap().change(dir.path(), &changes).unwrap();
+        let after = Tree::open(&disk, 1).unwrap();
+        assert_eq!(after.text("/record-8").unwrap(), "another\n");
+        assert!(!after.list("/").unwrap().contains(&"/record-7".to_owned()));
+        let no_file = [("/none".to_owned(), None)];
+        assert!(after.change(dir.path(), &no_file).is_err());
     }
 }

@@ -134,6 +134,21 @@ impl Lab {
         Ok(copy)
     }
 
+    /// A file that scenarios share: made once, by `make` at the path that it gets.
+    pub(crate) fn shared(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(&mut Self, &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let place = self.root.join(name);
+        if !place.exists() {
+            let part = self.run.join(format!("{name}.part"));
+            make(self, &part)?;
+            std::fs::rename(&part, &place).at("naming", &place)?;
+        }
+        Ok(place)
+    }
+
     /// A disk that `image-builder disk` made.
     pub(crate) fn offline_disk(&mut self) -> Result<PathBuf> {
         if let Some(disk) = &self.offline {

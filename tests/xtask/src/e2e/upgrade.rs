@@ -1,14 +1,18 @@
 //! Upgrade of the running host, its trial, and the way back; and releases that do not boot, from
 //! which the host must come back by itself.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::boots;
 use crate::call::Call;
-use crate::disks::TARGET;
+use crate::disks::{self, TARGET};
 use crate::dom0::{self, Dom0};
 use crate::failure::{At, Failure, Result, ensure};
+use crate::inside;
+use crate::inside::tree::{Change, Tree};
 use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware};
 
@@ -22,24 +26,53 @@ const UPGRADE_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// Three boots that fail and one that does not.
 const FALLBACK_LIMIT: Duration = Duration::from_secs(25 * 60);
 
+/// What is the same machine before and after.
+const IDENTITY: &str = "cat /etc/machine-id /etc/hostname /etc/ssh/ssh_host_*_key.pub \
+                        /root/.ssh/authorized_keys; getent shadow root; \
+                        ip -4 -o addr show xenbr0 | awk '{print $4}'";
+/// A host with guests has no memory to spare: next to nothing of it may be pushed out to swap.
+const LITTLE_SWAPPED: &str = "free -m; awk '/^SwapTotal/{t=$2} /^SwapFree/{f=$2} \
+                              END{exit t - f > 65536}' /proc/meminfo";
+/// The file that keeps what [`IDENTITY`] said, beside the disk that it was said of.
+const WAS: &str = "upgraded.identity";
+
+/// A disk that has been installed, blessed and upgraded, at rest before its trial; and the disk
+/// with the next release.
+fn upgraded(lab: &mut Lab, name: &str) -> Result<Vec<Disk>> {
+    let release = lab.shared("next.img", next_release)?;
+    let release = Disk { path: release, serial: RELEASE };
+    let upgraded = lab.shared("upgraded.img", |lab, place| {
+        let target = lab.installed_copy(Firmware::Uefi, "upgraded")?;
+        let disks = [Disk { path: target.clone(), serial: TARGET }, release.clone()];
+        let mut dom0 = boot(lab, "upgraded", &disks)?;
+        let identity = dom0.must(IDENTITY)?;
+        std::fs::write(lab.root.join(WAS), identity).at("writing", Path::new(WAS))?;
+        println!("{}", dom0.must(LITTLE_SWAPPED)?);
+        upgrade(lab, "upgraded", &mut dom0)?;
+        println!("{}", dom0.must(LITTLE_SWAPPED)?);
+        let refused = dom0.shell.run("host-installer upgrade --release /mnt", UPGRADE_LIMIT)?;
+        ensure(refused.code == 16 && refused.output.contains("on trial"), || {
+            format!("a second upgrade ended with {}: {}", refused.code, refused.output)
+        })?;
+        dom0.power_off(lab, "upgraded")?;
+        std::fs::rename(&target, place).at("naming", place)
+    })?;
+    let copy = lab.run.join(format!("{name}.img"));
+    disks::copy(&upgraded, &copy)?;
+    Ok(vec![Disk { path: copy, serial: TARGET }, release])
+}
+
 /// Release 1, upgrade on the running host, trial, blessed, rollback, and forward again.
 pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
-    let disks = disks(lab, "upgrade", Firmware::Uefi)?;
-    let mut dom0 = boot(lab, "upgrade-old", &disks)?;
-    let keys = dom0.must(IDENTITY)?;
-    upgrade(lab, "upgrade", &mut dom0)?;
-    let refused = dom0.shell.run("host-installer upgrade --release /mnt", UPGRADE_LIMIT)?;
-    ensure(refused.code == 16 && refused.output.contains("on trial"), || {
-        format!("a second upgrade ended with {}: {}", refused.code, refused.output)
-    })?;
-    dom0.power_off(lab, "upgrade-old")?;
-
+    let disks = upgraded(lab, "upgrade")?;
+    let was = lab.root.join(WAS);
+    let was = std::fs::read_to_string(&was).at("reading", &was)?;
     let mut dom0 = boot(lab, "upgrade-new", &disks)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda2$'")?;
     dom0.must(&format!("host-installer status | grep -q ' {NEXT},'"))?;
     dom0.must("host-installer status | grep -q 'boots: slot b, else a'")?;
-    ensure(dom0.must(IDENTITY)? == keys, || "the new system is another machine".to_owned())?;
-    dom0.must("! systemctl --failed --no-legend --plain | grep .")?;
+    ensure(dom0.must(IDENTITY)? == was, || "the new system is another machine".to_owned())?;
+    dom0.check_all(&[("no unit failed", "! systemctl --failed --no-legend --plain | grep .")])?;
     dom0.must("host-installer rollback --check | grep 'slot a would boot'")?;
     dom0.must("host-installer verify")?;
     dom0.must("host-installer rollback | grep 'slot a boots from now on'")?;
@@ -47,81 +80,140 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
 
     let mut dom0 = boot(lab, "upgrade-back", &disks)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda1$'")?;
-    dom0.power_off(lab, "upgrade-back")?;
+    dom0.must("host-installer status | grep -q 'boots: slot a, else b'")?;
+    dom0.cut_power()?;
     let words = ["slot b boots from now on", "DISK STATE: new system boots"];
     boots::in_rescue(lab, "upgrade-rescue", &disks, "host-installer rollback", &words)?;
-    let mut dom0 = boot(lab, "upgrade-again", &disks)?;
-    dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda2$'")?;
-    dom0.power_off(lab, "upgrade-again")
+    let spec = dom0::spec(lab, "upgrade-again", Firmware::Uefi, &disks);
+    let machine = dom0::start(lab, &spec)?;
+    let text = machine.serial.text();
+    ensure(text.contains("xenhost: booting slot b"), || {
+        format!("the rollback of the rescue entry did not choose slot b:\n{text}")
+    })?;
+    machine.cut_power()
 }
 
-/// What is the same machine before and after.
-const IDENTITY: &str = "cat /etc/machine-id /etc/hostname /etc/ssh/ssh_host_*_key.pub \
-                        /root/.ssh/authorized_keys; getent shadow root; \
-                        ip -4 -o addr show xenbr0 | awk '{print $4}'";
-
-/// A way to break the new system before its first boot: mounted on /run/new, by name.
+/// A way to break the new system before its first boot.
 struct Fault {
     name: &'static str,
-    how: &'static str,
+    changes: fn(&Tree) -> Result<Vec<Change>>,
+    /// What the boot loader says when it goes back.
+    given_up: &'static str,
     /// What the host says of it afterwards.
     told: &'static str,
 }
 
+const THREE_TRIES: &str = "xenhost: slot b was started three times and not blessed";
+
 const PANIC: Fault = Fault {
     name: "panic",
     // No initramfs, and so no root: the kernel itself panics.
-    how: "sed -i \"s# 'root=# 'rdinit=/none' 'root=#\" /run/new/boot/xenhost/slot.cfg && \
-          grep -q rdinit=/none /run/new/boot/xenhost/slot.cfg",
+    changes: |slot| {
+        let path = "/boot/xenhost/slot.cfg";
+        Ok(vec![(
+            path.to_owned(),
+            Some(replaced(slot, path, " 'root=", " 'rdinit=/none' 'root=")?),
+        )])
+    },
+    given_up: THREE_TRIES,
     told: "user space was never reached",
 };
 const NO_XEN: Fault = Fault {
     name: "no-xen",
-    how: "rm /run/new/boot/xen-*.gz",
+    changes: |slot| {
+        let all = slot.list("/boot")?.into_iter();
+        Ok(all.filter(|path| path.starts_with("/boot/xen-")).map(|path| (path, None)).collect())
+    },
+    // The boot loader itself sees it, and goes on to the other slot at once.
+    given_up: "xenhost: slot b did not start",
     told: "user space was never reached",
 };
-/// Two minutes are enough for a boot that is to fail.
+/// A minute is enough for a boot that is to fail.
 const UNWELL: Fault = Fault {
     name: "unwell",
-    how: "rm /run/new/etc/systemd/network/10-xenbr0.netdev && sed -i \
-          -e '/health_timeout_minutes/d' -e '1s/{/{\"health_timeout_minutes\": 2,/' \
-          /run/new/etc/xenhost/inventory.json",
+    changes: |slot| {
+        let path = "/etc/xenhost/inventory.json";
+        let mut inventory: serde_json::Value = serde_json::from_str(&slot.text(path)?)
+            .map_err(|source| Failure::Json { what: path.to_owned(), source })?;
+        if let Some(inventory) = inventory.as_object_mut() {
+            inventory.insert("health_timeout_minutes".to_owned(), 1.into());
+        }
+        Ok(vec![
+            ("/etc/systemd/network/10-xenbr0.netdev".to_owned(), None),
+            (path.to_owned(), Some(inventory.to_string())),
+        ])
+    },
+    given_up: THREE_TRIES,
     told: "xenbr0",
 };
 
-/// A release whose kernel panics, then one whose Xen is missing: each is back on the old system.
+fn replaced(slot: &Tree, path: &str, old: &str, new: &str) -> Result<String> {
+    let text = slot.text(path)?;
+    ensure(text.contains(old), || format!("{path} holds no {old:?}:\n{text}"))?;
+    Ok(text.replace(old, new))
+}
+
+/// A release whose Xen is missing, then one whose kernel panics: each is back on the old system,
+/// and the next upgrade is made from there, on the running host.
 pub(super) fn dies(lab: &mut Lab) -> Result<()> {
-    falls_back(lab, Firmware::Bios, &[PANIC, NO_XEN])
+    let disks = upgraded(lab, "dies")?;
+    let mut dom0 = falls_back(lab, Firmware::Bios, &disks, &NO_XEN)?;
+    // Two tries are left: the trial is given up before the next one.
+    dom0.must("host-installer rollback | grep 'slot a boots from now on'")?;
+    upgrade(lab, "dies", &mut dom0)?;
+    dom0.power_off(lab, "dies")?;
+    let mut dom0 = falls_back(lab, Firmware::Bios, &disks, &PANIC)?;
+    dom0.must(&format!("mount -o ro /dev/disk/by-id/virtio-{RELEASE} /mnt"))?;
+    let planned = dom0.shell.run("host-installer upgrade --release /mnt", UPGRADE_LIMIT)?;
+    ensure(planned.code == 12, || {
+        format!("the next plan ended with {}: {}", planned.code, planned.output)
+    })?;
+    dom0.cut_power()
 }
 
-/// A release that comes up and is not well.
+/// A release that comes up and is not well. Two of its tries are taken as made, since each is a
+/// boot of some minutes; that there are three of them is seen where the kernel dies.
 pub(super) fn unwell(lab: &mut Lab) -> Result<()> {
-    falls_back(lab, Firmware::Uefi, &[UNWELL])
+    let disks = upgraded(lab, "unwell")?;
+    one_try_left(&disks.first().expect("the host's disk").path)?;
+    falls_back(lab, Firmware::Uefi, &disks, &UNWELL)?.cut_power()
 }
 
-fn falls_back(lab: &mut Lab, firmware: Firmware, faults: &[Fault]) -> Result<()> {
-    let name = format!("fall-{}", faults.first().map_or("", |fault| fault.name));
-    let disks = disks(lab, &name, firmware)?;
-    let mut dom0 = dom0::boot(lab, &name, firmware, &disks)?;
-    dom0.wait_ready(lab, &name)?;
-    for fault in faults {
-        let name = format!("fall-{}", fault.name);
-        upgrade(lab, &name, &mut dom0)?;
-        dom0.must("mkdir -p /run/new && mount /dev/vda2 /run/new")?;
-        dom0.must(fault.how)?;
-        dom0.must("umount /run/new && sync")?;
-        dom0.power_off(lab, &name)?;
-        dom0 = dom0::fall_back(lab, &format!("{name}-back"), firmware, &disks, FALLBACK_LIMIT)?;
-        dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda1$'")?;
-        for command in ["host-installer status", "cat /run/motd.d/*"] {
-            let said = dom0.must(command)?;
-            ensure(said.contains(fault.told), || {
-                format!("{command} does not say {:?}:\n{said}", fault.told)
-            })?;
+/// Changes the count of tries where it lies on the disk: its file is never moved.
+fn one_try_left(disk: &Path) -> Result<()> {
+    const THREE: &[u8] = b"# GRUB Environment Block\ntries=3\n";
+    /// Far more than the boot loader and the rescue system take.
+    const LOOKED_AT: u64 = 256 << 20;
+    let table = inside::partitions(disk)?;
+    let boot = table.iter().find(|partition| partition.number() == 4);
+    let boot = boot.ok_or_else(|| Failure::check("no boot partition"))?.start * 512;
+    let file = File::options().read(true).write(true).open(disk).at("opening", disk)?;
+    let mut block = vec![0; 512];
+    for at in (boot..boot + LOOKED_AT).step_by(512) {
+        file.read_exact_at(&mut block, at).at("reading", disk)?;
+        if block.starts_with(THREE) {
+            let tail = u64::try_from(THREE.len()).unwrap_or(0) - 2;
+            return file.write_all_at(b"1", at + tail).at("writing", disk);
         }
     }
-    // Nothing stands in the way of the next one.
-    dom0.power_off(lab, &name)
+    Err(Failure::check(format!("{}: no counter of three tries", disk.display())))
+}
+
+/// Breaks the new system on its disk, and boots until the old one is back and says why.
+fn falls_back(lab: &mut Lab, firmware: Firmware, disks: &[Disk], fault: &Fault) -> Result<Dom0> {
+    let slot = Tree::open(&disks.first().expect("the host's disk").path, 2)?;
+    let changes = (fault.changes)(&slot)?;
+    ensure(!changes.is_empty(), || format!("{}: nothing to break", fault.name))?;
+    slot.change(&lab.run, &changes)?;
+    let mut dom0 =
+        dom0::fall_back(lab, fault.name, firmware, disks, (fault.given_up, FALLBACK_LIMIT))?;
+    dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda1$'")?;
+    for command in ["host-installer status", "cat /run/motd.d/*"] {
+        let says = format!("{command} says why");
+        let command = format!("{command} | grep -q '{}'", fault.told);
+        dom0.check_all(&[(&says, &command)])?;
+    }
+    Ok(dom0)
 }
 
 fn boot(lab: &mut Lab, name: &str, disks: &[Disk]) -> Result<Dom0> {
@@ -149,35 +241,22 @@ fn upgrade(lab: &mut Lab, name: &str, dom0: &mut Dom0) -> Result<()> {
     })
 }
 
-/// An installed disk that never booted, and one that holds the next release.
-fn disks(lab: &mut Lab, name: &str, firmware: Firmware) -> Result<Vec<Disk>> {
-    let target = lab.installed_copy(firmware, name)?;
-    let release = next_release(lab)?;
-    Ok(vec![Disk { path: target, serial: TARGET }, Disk { path: release, serial: RELEASE }])
-}
-
-/// The built release with another version: what is in it does not matter to what is tried here.
-fn next_release(lab: &Lab) -> Result<PathBuf> {
-    let disk = lab.run.join("next.img");
-    if disk.exists() {
-        return Ok(disk);
-    }
+/// A disk with the built release under another version: what is in it does not matter to what is
+/// tried here.
+fn next_release(lab: &mut Lab, disk: &Path) -> Result<()> {
     let folder = lab.run.join("next");
     let copy = Call::new("cp").args(["-a", "--reflink=auto", "--"]);
     copy.args([&lab.products.release, &folder]).stdout()?;
     let path = folder.join("release.json");
     let text = std::fs::read_to_string(&path).at("reading", &path)?;
     std::fs::write(&path, renamed(&text, &path)?).at("writing", &path)?;
-    let made = disk.with_extension("new");
     Call::new("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-d"])
-        .args([&folder, &made])
+        .args([&folder, disk])
         .arg(format!("{RELEASE_MIB}M"))
         .limit(Duration::from_secs(120))
         .stdout()?;
-    std::fs::rename(&made, &disk).at("renaming", &made)?;
-    crate::cache::remove(&folder)?;
-    Ok(disk)
+    crate::cache::remove(&folder)
 }
 
 fn renamed(manifest: &str, path: &Path) -> Result<String> {
