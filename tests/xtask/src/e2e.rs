@@ -84,7 +84,7 @@ const SCENARIOS: &[Scenario] = &[
         facts::record,
     )),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
-    unproven(scenario("upgrade", 22, "upgrade, trial, rollback, forward", upgrade::there_and_back)),
+    scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     unproven(scenario("upgrade-dies", 20, "new Xen missing, new kernel panics", upgrade::dies)),
     unproven(scenario(
         "upgrade-unwell",
