@@ -21,6 +21,7 @@ mod inputs;
 mod install;
 mod passwords;
 mod show;
+mod source;
 mod upgrade;
 
 pub use image_arg::ImageArg;
@@ -112,9 +113,8 @@ struct SourceArgs {
     /// medium, on a volume labelled ANSWERFILE.
     #[arg(long, value_name = "FILE|URL")]
     answers: Option<PathBuf>,
-    /// The release: a folder with release.json.
-    #[arg(long, value_name = "DIR")]
-    release: PathBuf,
+    #[command(flatten)]
+    release: source::ReleaseArgs,
 }
 
 /// The machine that is installed: this one, or image files.

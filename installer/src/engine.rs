@@ -253,9 +253,9 @@ impl Work<'_> {
 
     fn write_slot(&mut self, role: Role, progress: payload::Progress<'_>) -> Result<(), StepError> {
         let release = self.job.release;
-        let (path, image) = (release.image_path(), &release.manifest().image);
+        let (store, image) = (release.store(), &release.manifest().image);
         let mut slot = self.host.open_slot(role)?;
-        Ok(payload::write_image(&path, image, slot.as_mut(), self.cancel, progress)?)
+        Ok(payload::write_image(store, image, slot.as_mut(), self.cancel, progress)?)
     }
 
     fn identify_slot(&mut self, role: Role) -> Result<(), StepError> {

@@ -11,9 +11,11 @@ use std::time::Duration;
 use installer_core::outcome::Exit;
 use installer_core::values::WebUrl;
 
+mod download;
 mod tls;
 mod web;
 
+pub use download::Download;
 pub use tls::{Trust, TrustError};
 pub use web::Web;
 
@@ -42,13 +44,29 @@ impl Default for Patience {
 /// Followed for one request.
 pub const REDIRECTS_MAX: u32 = 5;
 
+/// A file on its way.
+pub struct Body {
+    pub bytes: Box<dyn Read + Send>,
+    /// Of the whole file, where the server tells it.
+    pub length: Option<u64>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
 /// Gets files from the web.
-pub trait Fetch: fmt::Debug {
+pub trait Fetch: fmt::Debug + Send + Sync {
     /// The whole file, unless it is longer than `bytes_max`.
     fn get(&self, url: &WebUrl, bytes_max: u64) -> Result<Vec<u8>, FetchError>;
 
     /// The file from byte `from` on, once: what breaks off is opened again by the caller.
-    fn open(&self, url: &WebUrl, from: u64) -> Result<Box<dyn Read + Send>, FetchError>;
+    fn open(&self, url: &WebUrl, from: u64) -> Result<Body, FetchError>;
+
+    /// How long nothing may come.
+    fn silence_max(&self) -> Duration;
 }
 
 /// Why a file did not come.
@@ -80,6 +98,8 @@ pub enum Cause {
     Trust(String),
     #[error("longer than {} KiB", .0 / 1024)]
     TooLong(u64),
+    #[error("the server has {have} bytes, {want} are expected")]
+    Length { have: u64, want: u64 },
     #[error("more than {REDIRECTS_MAX} redirects")]
     Redirects,
     #[error("a redirect leads from https to http, to {0}")]
@@ -112,6 +132,7 @@ impl Cause {
             Self::UnknownHost | Self::Silence(_) | Self::Connection(_) => true,
             Self::Trust(_)
             | Self::TooLong(_)
+            | Self::Length { .. }
             | Self::Redirects
             | Self::Downgrade(_)
             | Self::Nowhere(_)
@@ -143,7 +164,7 @@ impl FetchError {
                 "the clock may be wrong; answerfile-ca= names the certificate to trust, \
                  answerfile-key= the server's key"
             }
-            Cause::TooLong(_) => "this may not be the file that is meant",
+            Cause::TooLong(_) | Cause::Length { .. } => "this may not be the file that is meant",
             Cause::Redirects | Cause::Nowhere(_) => "give the address where the file lies",
             Cause::Downgrade(_) => "let the server redirect to https, or give the last address",
             Cause::NoParts => "nginx, Apache and lighttpd send parts; so must a proxy before them",

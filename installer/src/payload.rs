@@ -4,12 +4,8 @@
 //! writes. Between them is a bounded channel, so memory use does not depend on the image. When all
 //! is written and flushed, it is read back and compared. Nothing here knows what a file system is.
 
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
@@ -17,11 +13,15 @@ use installer_core::outcome::Exit;
 use installer_core::release::{Chunk, Image};
 use partitioner::block::{BlockIo, IoError};
 use partitioner::units::{Extent, Lba};
-use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::xxh3_64;
 
+mod feed;
+
+use feed::Feed;
+
 use crate::cancel::Cancel;
-use crate::release_dir::hex;
+use crate::fetch::FetchError;
+use crate::release_dir::{ReleaseError, Store};
 
 /// Hashing and decompressing beyond this many cores does not outrun a disk.
 const WORKERS_MAX: usize = 4;
@@ -33,18 +33,19 @@ const READ_BACK_BYTES: usize = 4 << 20;
 /// What can go wrong between the release and the slot.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    #[error("{}: {source}", path.display())]
-    Open { path: PathBuf, source: io::Error },
-    #[error("{}: reading {length} bytes at {offset}: {source}", path.display())]
-    Read { path: PathBuf, offset: u64, length: u64, source: io::Error },
+    #[error(transparent)]
+    Open(#[from] ReleaseError),
+    #[error("{place}: reading {length} bytes at {offset}: {source}")]
+    Read { place: String, offset: u64, length: u64, source: io::Error },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Found before the chunk was decompressed.
     #[error(
-        "{}: chunk {chunk} of {chunks}, bytes {offset} to {end}, has SHA-256 {have}, the manifest \
-         says {want}; it was not decompressed",
-        path.display()
+        "{place}: chunk {chunk} of {chunks}, bytes {offset} to {end}, has SHA-256 {have}, the \
+         manifest says {want}; it was not decompressed"
     )]
     Hash {
-        path: PathBuf,
+        place: String,
         chunk: usize,
         chunks: usize,
         offset: u64,
@@ -52,8 +53,8 @@ pub enum PayloadError {
         have: String,
         want: String,
     },
-    #[error("{}: chunk {chunk} is not what the manifest says: {why}", path.display())]
-    Frame { path: PathBuf, chunk: usize, why: String },
+    #[error("{place}: chunk {chunk} is not what the manifest says: {why}")]
+    Frame { place: String, chunk: usize, why: String },
     #[error("the dom0 image has {image} bytes, its slot {slot}")]
     TooLarge { image: u64, slot: u64 },
     #[error("writing the dom0 image: {0}")]
@@ -72,7 +73,9 @@ impl PayloadError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Hash { .. } => Exit::HashMismatch,
-            Self::Open { .. } | Self::Read { .. } | Self::Frame { .. } => Exit::SourceFailed,
+            Self::Open(error) => error.exit(),
+            Self::Fetch(error) => error.exit(),
+            Self::Read { .. } | Self::Frame { .. } => Exit::SourceFailed,
             Self::TooLarge { .. } => Exit::Unsuitable,
             Self::Write(_) | Self::ReadBack { .. } => Exit::IoBeforeCommit,
             Self::Cancelled => Exit::Cancelled,
@@ -84,11 +87,12 @@ impl PayloadError {
 /// Reports bytes done of bytes to do.
 pub type Progress<'p> = &'p mut dyn FnMut(u64, u64);
 
-/// Writes the image in `file` to the beginning of `slot`, flushes, and reads it back.
+/// Writes the image of the release in `store` to the beginning of `slot`, flushes, and reads it
+/// back.
 ///
 /// Zero chunks are not read from the release; their blocks are told to be zero.
 pub fn write_image(
-    file: &Path,
+    store: &Store,
     image: &Image,
     slot: &mut dyn BlockIo,
     cancel: &Cancel,
@@ -103,7 +107,7 @@ pub fn write_image(
     let total = image.size.saturating_mul(2);
     let mut sums: Vec<Option<u64>> = vec![None; image.chunks.len()];
     let mut done = 0;
-    transfer(file, image, cancel, &mut |index, chunk, data| {
+    transfer(store, image, cancel, &mut |index, chunk, data| {
         let extent = blocks_of(chunk.offset, chunk.length, block);
         match data {
             Some(data) => {
@@ -146,7 +150,7 @@ type Ready = Result<(usize, Data), PayloadError>;
 
 /// Hands every chunk to `take` once, in about the order of the image.
 fn transfer(
-    file: &Path,
+    store: &Store,
     image: &Image,
     cancel: &Cancel,
     take: Take<'_>,
@@ -156,17 +160,16 @@ fn transfer(
     }
     let wanted: Vec<usize> =
         image.chunks.iter().enumerate().filter(|(_, c)| !c.zero).map(|(i, _)| i).collect();
-    let next = AtomicUsize::new(0);
+    let feed = Feed::open(store, image, wanted)?;
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX);
     thread::scope(|scope| {
         let (send, receive) = mpsc::sync_channel::<Ready>(QUEUE_CHUNKS);
         for _ in 0..workers {
-            let source = Source { path: file, image };
-            let (send, wanted, next) = (send.clone(), &wanted, &next);
-            scope.spawn(move || work(&source, wanted, next, &send));
+            let (send, feed) = (send.clone(), &feed);
+            scope.spawn(move || work(feed, &send));
         }
         drop(send);
-        let mut left = wanted.len();
+        let mut left = feed.len();
         // When this loop is left early the receiver is dropped, and each worker ends at its next
         // send.
         for ready in receive {
@@ -182,82 +185,17 @@ fn transfer(
 }
 
 /// Takes the next chunk until there is none, or nobody listens.
-fn work(source: &Source<'_>, wanted: &[usize], next: &AtomicUsize, send: &SyncSender<Ready>) {
-    let file = match source.open() {
-        Ok(file) => file,
-        // Nobody listens when another worker's error came first.
-        Err(error) => return drop(send.send(Err(error))),
-    };
-    loop {
-        let Some(index) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-        let ready = source
-            .frame(&file, *index)
-            .and_then(|frame| source.verify(*index, frame))
-            .and_then(|frame| source.decompress(*index, &frame));
+fn work(feed: &Feed<'_>, send: &SyncSender<Ready>) {
+    while let Some(frame) = feed.next() {
+        let ready = frame.and_then(|(index, frame)| {
+            let frame = feed.verify(index, frame)?;
+            Ok((index, feed.decompress(index, &frame)?))
+        });
         let failed = ready.is_err();
-        if send.send(ready.map(|data| (*index, data))).is_err() || failed {
+        // Nobody listens when another worker's error came first.
+        if send.send(ready).is_err() || failed {
             return;
         }
-    }
-}
-
-/// Bytes of a frame that nobody has vouched for.
-struct Unverified(Vec<u8>);
-/// Bytes of a frame whose SHA-256 is the manifest's. Only `verify` makes one, and only it can be
-/// decompressed.
-struct Verified(Vec<u8>);
-
-struct Source<'a> {
-    path: &'a Path,
-    image: &'a Image,
-}
-
-impl Source<'_> {
-    fn open(&self) -> Result<File, PayloadError> {
-        File::open(self.path)
-            .map_err(|source| PayloadError::Open { path: self.path.to_owned(), source })
-    }
-
-    fn frame(&self, file: &File, index: usize) -> Result<Unverified, PayloadError> {
-        let chunk = &self.image.chunks[index];
-        let mut bytes = vec![0; len(chunk.frame_length)];
-        file.read_exact_at(&mut bytes, chunk.frame_offset).map_err(|source| {
-            PayloadError::Read {
-                path: self.path.to_owned(),
-                offset: chunk.frame_offset,
-                length: chunk.frame_length,
-                source,
-            }
-        })?;
-        Ok(Unverified(bytes))
-    }
-
-    fn verify(&self, index: usize, frame: Unverified) -> Result<Verified, PayloadError> {
-        let chunk = &self.image.chunks[index];
-        let have = hex(&Sha256::digest(&frame.0));
-        if have == chunk.sha256 {
-            return Ok(Verified(frame.0));
-        }
-        Err(PayloadError::Hash {
-            path: self.path.to_owned(),
-            chunk: index,
-            chunks: self.image.chunks.len(),
-            offset: chunk.frame_offset,
-            end: chunk.frame_offset + chunk.frame_length,
-            have,
-            want: chunk.sha256.clone(),
-        })
-    }
-
-    fn decompress(&self, index: usize, frame: &Verified) -> Result<Data, PayloadError> {
-        let want = len(self.image.chunks[index].length);
-        let wrong = |why| PayloadError::Frame { path: self.path.to_owned(), chunk: index, why };
-        let bytes = zstd::bulk::decompress(&frame.0, want).map_err(|e| wrong(e.to_string()))?;
-        if bytes.len() != want {
-            return Err(wrong(format!("it holds {} bytes, not {want}", bytes.len())));
-        }
-        let sum = xxh3_64(&bytes);
-        Ok(Data { bytes, sum })
     }
 }
 
@@ -302,6 +240,8 @@ fn reads_zero(slot: &mut dyn BlockIo, offset: u64, length: u64) -> Result<bool, 
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use partitioner::block::memory::MemDisk;
     use partitioner::units::BlockSize;
 
@@ -332,7 +272,7 @@ mod tests {
     ) -> Result<(), PayloadError> {
         let release = Release::open(tiny.dir()).unwrap();
         let image = &release.manifest().image;
-        write_image(&release.image_path(), image, slot, cancel, &mut |_, _| {})
+        write_image(release.store(), image, slot, cancel, &mut |_, _| {})
     }
 
     #[test]

@@ -1,18 +1,27 @@
-//! A release in a directory: its manifest, and files that are handed out only when their bytes
-//! match it.
+//! A release in a folder or on a web server: its manifest, and files that are handed out only when
+//! their bytes match it.
 //!
 //! The dom0 image is not read here but by `payload`, chunk by chunk. Signatures are not checked
-//! yet: a release is trusted as the medium is.
+//! yet: a release is trusted as the medium is, or as the SHA-256 of its manifest or the server's
+//! certificate was given by who installs.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use installer_core::outcome::Exit;
 use installer_core::release::{
     self, BOOT_IMG, CORE_IMG, Chunk, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Image, Manifest,
 };
+use installer_core::values::WebUrl;
 use sha2::{Digest, Sha256};
+
+mod store;
+
+pub(crate) use store::Open;
+pub use store::Store;
+
+use crate::fetch::{Fetch, FetchError};
 
 /// No manifest of ours comes near it: 18 GiB in 4 MiB chunks are 4608 entries of some 200 bytes.
 const MANIFEST_BYTES_MAX: u64 = 8 << 20;
@@ -28,30 +37,35 @@ const ARCH: &str = "x86_64";
 /// A release whose manifest makes sense. The files behind it may still be missing or damaged.
 #[derive(Clone, Debug)]
 pub struct Release {
-    dir: PathBuf,
+    store: Store,
     manifest: Manifest,
 }
 
 /// What is wrong with a release.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    #[error("{}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{}: {why}", path.display())]
-    Manifest { path: PathBuf, why: String },
-    #[error("{} has {have} bytes, the manifest says {want}", path.display())]
-    Size { path: PathBuf, have: u64, want: u64 },
-    #[error("{} has SHA-256 {have}, the manifest says {want}", path.display())]
-    Hash { path: PathBuf, have: String, want: String },
-    #[error("{}: the manifest does not name {file}", path.display())]
-    NotListed { path: PathBuf, file: &'static str },
+    #[error("{place}: {source}")]
+    Read { place: String, source: io::Error },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("{place}: {why}")]
+    Manifest { place: String, why: String },
+    #[error("{place} has {have} bytes, the manifest says {want}")]
+    Size { place: String, have: u64, want: u64 },
+    #[error("{place} has SHA-256 {have}, the manifest says {want}")]
+    Hash { place: String, have: String, want: String },
+    #[error("{place} has SHA-256 {have}, {want} was asked for")]
+    OtherManifest { place: String, have: String, want: String },
+    #[error("{place}: the manifest does not name {file}")]
+    NotListed { place: String, file: &'static str },
 }
 
 impl ReleaseError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Hash { .. } => Exit::HashMismatch,
+            Self::Hash { .. } | Self::OtherManifest { .. } => Exit::HashMismatch,
             Self::Read { .. }
+            | Self::Fetch(_)
             | Self::Manifest { .. }
             | Self::Size { .. }
             | Self::NotListed { .. } => Exit::SourceFailed,
@@ -84,26 +98,44 @@ impl std::fmt::Debug for LoaderFiles {
 }
 
 impl Release {
-    /// Reads and checks the manifest. Opens no other file.
+    /// Reads and checks the manifest of a folder. Opens no other file.
     pub fn open(dir: &Path) -> Result<Self, ReleaseError> {
-        let path = dir.join(release::MANIFEST);
-        let bytes = read_bounded(&path, MANIFEST_BYTES_MAX)?;
+        Self::open_in(Store::Folder(dir.to_owned()), None)
+    }
+
+    /// The same for the folder `url` of a web server.
+    pub fn on_web(
+        url: WebUrl,
+        web: Arc<dyn Fetch>,
+        sha256: Option<&str>,
+    ) -> Result<Self, ReleaseError> {
+        Self::open_in(Store::Web { url, web }, sha256)
+    }
+
+    /// `sha256` is what the manifest must have, in lower-case hexadecimal: all else is held against
+    /// the manifest.
+    pub fn open_in(store: Store, sha256: Option<&str>) -> Result<Self, ReleaseError> {
+        let place = store.place(release::MANIFEST);
+        let bytes = store.read(release::MANIFEST, MANIFEST_BYTES_MAX)?;
+        if let Some(want) = sha256 {
+            let have = hex(&Sha256::digest(&bytes));
+            if have != want {
+                return Err(ReleaseError::OtherManifest { place, have, want: want.to_owned() });
+            }
+        }
         let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|e| ReleaseError::Manifest { path: path.clone(), why: e.to_string() })?;
-        check_manifest(&manifest).map_err(|why| ReleaseError::Manifest { path, why })?;
-        Ok(Self { dir: dir.to_owned(), manifest })
+            .map_err(|e| ReleaseError::Manifest { place: place.clone(), why: e.to_string() })?;
+        check_manifest(&manifest).map_err(|why| ReleaseError::Manifest { place, why })?;
+        Ok(Self { store, manifest })
     }
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub fn image_path(&self) -> PathBuf {
-        self.dir.join(&self.manifest.image.file)
+    /// Where its files are, for those who check what they read of them.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// About how much an installation writes that is not zero.
@@ -116,9 +148,9 @@ impl Release {
     /// Every file is there and has its length. Cheap; reads no contents.
     pub fn check_sizes(&self) -> Result<(), ReleaseError> {
         let image = &self.manifest.image;
-        check_size(&self.image_path(), image.file_size)?;
+        self.store.check_size(&image.file, image.file_size)?;
         for file in &self.manifest.files {
-            check_size(&self.dir.join(&file.path), file.size)?;
+            self.store.check_size(&file.path, file.size)?;
         }
         Ok(())
     }
@@ -130,7 +162,7 @@ impl Release {
         let files = self.manifest.files.iter().map(|file| (&file.path, file.size, &file.sha256));
         let all = files.chain([(&image.file, image.file_size, &image.file_sha256)]);
         let wrong = all.filter_map(|(name, size, sha256)| {
-            let error = check_contents(&self.dir.join(name), size, sha256).err()?;
+            let error = self.check_contents(name, size, sha256).err()?;
             Some((name.as_str(), error))
         });
         wrong.collect()
@@ -138,18 +170,34 @@ impl Release {
 
     /// The contents of a listed file, after its length and hash were compared.
     pub fn read(&self, name: &'static str) -> Result<Vec<u8>, ReleaseError> {
-        let path = self.dir.join(name);
         let Some(file) = self.manifest.file(name) else {
-            let path = self.dir.join(release::MANIFEST);
-            return Err(ReleaseError::NotListed { path, file: name });
+            let place = self.store.place(release::MANIFEST);
+            return Err(ReleaseError::NotListed { place, file: name });
         };
-        check_size(&path, file.size)?;
-        let bytes = read_bounded(&path, FILE_BYTES_MAX)?;
-        let have = hex(&Sha256::digest(&bytes));
-        if have != file.sha256 {
-            return Err(ReleaseError::Hash { path, have, want: file.sha256.clone() });
+        if FILE_BYTES_MAX < file.size {
+            let why = format!("{name}: more than {FILE_BYTES_MAX} bytes");
+            return Err(ReleaseError::Manifest { place: self.store.place(name), why });
         }
+        self.store.check_size(name, file.size)?;
+        let mut bytes = Vec::new();
+        self.store.pieces(name, file.size, |piece| bytes.extend_from_slice(piece))?;
+        self.matches(name, &hex(&Sha256::digest(&bytes)), &file.sha256)?;
         Ok(bytes)
+    }
+
+    fn check_contents(&self, name: &str, size: u64, want: &str) -> Result<(), ReleaseError> {
+        self.store.check_size(name, size)?;
+        let mut hash = Sha256::new();
+        self.store.pieces(name, size, |piece| hash.update(piece))?;
+        self.matches(name, &hex(&hash.finalize()), want)
+    }
+
+    fn matches(&self, name: &str, have: &str, want: &str) -> Result<(), ReleaseError> {
+        if have == want {
+            return Ok(());
+        }
+        let (have, want) = (have.to_owned(), want.to_owned());
+        Err(ReleaseError::Hash { place: self.store.place(name), have, want })
     }
 
     pub fn read_loader_files(&self) -> Result<LoaderFiles, ReleaseError> {
@@ -160,55 +208,6 @@ impl Release {
             kernel: self.read(INSTALLER_KERNEL)?,
             initrd: self.read(INSTALLER_INITRD)?,
         })
-    }
-}
-
-fn file_hash(path: &Path) -> Result<String, ReleaseError> {
-    let failed = |source| ReleaseError::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hex(&hash.finalize())),
-            got => hash.update(buffer.get(..got).unwrap_or_default()),
-        }
-    }
-}
-
-fn check_contents(path: &Path, size: u64, want: &str) -> Result<(), ReleaseError> {
-    check_size(path, size)?;
-    let have = file_hash(path)?;
-    if have == want {
-        return Ok(());
-    }
-    Err(ReleaseError::Hash { path: path.to_owned(), have, want: want.to_owned() })
-}
-
-fn check_size(path: &Path, want: u64) -> Result<(), ReleaseError> {
-    let meta = fs::metadata(path)
-        .map_err(|source| ReleaseError::Read { path: path.to_owned(), source })?;
-    if !meta.is_file() {
-        let source = io::Error::from(io::ErrorKind::InvalidInput);
-        return Err(ReleaseError::Read { path: path.to_owned(), source });
-    }
-    if meta.len() == want {
-        Ok(())
-    } else {
-        Err(ReleaseError::Size { path: path.to_owned(), have: meta.len(), want })
-    }
-}
-
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReleaseError> {
-    let failed = |source| ReleaseError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if u64::try_from(bytes.len()).is_ok_and(|len| len <= bytes_max) {
-        Ok(bytes)
-    } else {
-        let why = format!("more than {bytes_max} bytes");
-        Err(ReleaseError::Manifest { path: path.to_owned(), why })
     }
 }
 
@@ -297,6 +296,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
     use crate::testing::TinyRelease;
 

@@ -132,12 +132,12 @@ impl Work<'_> {
         match step {
             UpgradeStep::Restrict => self.restrict(),
             UpgradeStep::WriteSlot { .. } => {
-                let (path, image) = (self.release.image_path(), &self.release.manifest().image);
+                let (store, image) = (self.release.store(), &self.release.manifest().image);
                 let mut slot = self.site.open_slot()?;
                 let progress = &mut |done, total| {
                     tell(Event::Progress { step: number, done, total });
                 };
-                Ok(payload::write_image(&path, image, slot.as_mut(), self.cancel, progress)?)
+                Ok(payload::write_image(store, image, slot.as_mut(), self.cancel, progress)?)
             }
             UpgradeStep::IdentifySlot { .. } => {
                 let place = self.plan.place()?;

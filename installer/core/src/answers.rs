@@ -17,6 +17,7 @@ mod node;
 mod schema;
 mod section;
 mod sections;
+mod source;
 mod write;
 mod xml;
 
@@ -24,6 +25,7 @@ pub use network::{
     Bond, BondMode, Dns, Ipv4, Ipv6, Link, Management, Network, NicMatch, Ntp, Vlan,
 };
 pub use schema::json_schema;
+pub use source::{ServerTrust, Source, WebSource};
 pub use write::yaml;
 
 use crate::problem::{Place, Problem, Problems};
@@ -73,6 +75,7 @@ pub struct RawAnswers {
     pub compat: Compat,
     pub storage: Storage,
     pub on_existing: OnExisting,
+    pub source: Source,
     pub network: Network,
     pub system: System,
     pub access: Access,

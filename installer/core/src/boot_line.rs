@@ -6,7 +6,7 @@
 //! hash that was to be held against the answers, must not be lost in silence.
 
 use crate::nearest::nearest;
-use crate::values::{Mac, Template, redact_url};
+use crate::values::{Mac, Template, key_digest, redact_url, sha256_digits};
 
 mod ip;
 mod words;
@@ -111,10 +111,10 @@ impl Reader {
         let line = &mut self.line;
         match name {
             "answerfile" => line.answers = Some(location(value)?),
-            "answerfile-sha256" => line.sha256 = Some(sha256(value)?),
+            "answerfile-sha256" => line.sha256 = Some(sha256_digits(value).map_err(|e| e.what)?),
             "answerfile-ca" => line.ca = Some(file(value).to_owned()),
-            "answerfile-key" => line.key = Some(key(value)?),
-            "xenhost.confirm" => line.confirm = Some(sha256(value)?),
+            "answerfile-key" => line.key = Some(key_digest(value).map_err(|e| e.what)?),
+            "xenhost.confirm" => line.confirm = Some(sha256_digits(value).map_err(|e| e.what)?),
             "ip" => line.ip = Some(Ip::parse(value)?),
             "BOOTIF" => line.boot_interface = boot_interface(value),
             _ => {}
@@ -157,25 +157,6 @@ fn location(value: &str) -> Result<Location, String> {
 /// A path, with or without `file://` in front.
 fn file(value: &str) -> &str {
     value.strip_prefix("file://").unwrap_or(value)
-}
-
-fn sha256(value: &str) -> Result<String, String> {
-    let value = value.to_ascii_lowercase();
-    if value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Ok(value);
-    }
-    Err("64 hexadecimal digits are needed".to_owned())
-}
-
-fn key(value: &str) -> Result<[u8; 32], String> {
-    let mut bytes = [0; 32];
-    let digits = sha256(value.strip_prefix("sha256:").unwrap_or(value))
-        .map_err(|why| format!("the SHA-256 of a public key is needed: {why}"))?;
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let pair = std::str::from_utf8(pair).unwrap_or_default();
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| "not hexadecimal".to_owned())?;
-    }
-    Ok(bytes)
 }
 
 /// `01-00-16-3e-aa-bb-cc`: the type of the network, then the address. Another form says nothing.

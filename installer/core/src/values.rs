@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use serde::Serialize;
 
 mod boot;
+mod digest;
 mod net;
 mod password;
 mod root_password;
@@ -19,6 +20,7 @@ mod url;
 mod web;
 
 pub use boot::{BootArg, Minutes, SerialConsole};
+pub use digest::{key_digest, sha256_digits};
 pub use net::{Cidr, Glob, LinkName, Server, VlanId, ip, ipv4, ipv6};
 pub use password::PasswordHash;
 pub use root_password::{PASSWORD_CHARS_MIN, PasswordSource, RootPassword, SALT_BYTES};

@@ -14,7 +14,7 @@ use installer_core::answers::json_schema;
 use serde_json::Value;
 
 /// What only the reader can tell.
-const NOT_FOR_A_SCHEMA: [(&str, &str); 8] = [
+const NOT_FOR_A_SCHEMA: [(&str, &str); 10] = [
     ("alias", "readers of YAML resolve it"),
     ("gateway-outside", "which network an address is in"),
     ("links-do-not-fit", "which names are used, and how often"),
@@ -22,6 +22,8 @@ const NOT_FOR_A_SCHEMA: [(&str, &str); 8] = [
     ("nobody-can-log-in", "several answers together"),
     ("password-control", "a schema that shows what it refuses would show the password"),
     ("schema-not-first", "the order of keys"),
+    ("source-hash-of-the-medium", "several answers together"),
+    ("source-over-http", "several answers together"),
     ("storage", "which disk is the host's, and which are named"),
 ];
 

@@ -15,6 +15,7 @@ use partitioner::ids::Ids;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::answer_file::AnswerFile;
+use super::source::ReleaseArgs;
 use super::{Ended, MachineArgs, passwords, say};
 use crate::call::Processes;
 use crate::probe;
@@ -129,17 +130,14 @@ pub(super) fn recorded(path: &Path) -> Result<HostFacts, Ended> {
 /// Answers, then machine, then release: the cheapest mistakes are told first.
 pub(super) fn collect(
     answers: &RawAnswers,
-    release: &Path,
+    release: &ReleaseArgs,
     facts: Facts<'_>,
 ) -> Result<Inputs, Ended> {
     let facts = match facts {
         Facts::Of(args) => machine(args)?,
         Facts::Recorded(path) => recorded(path)?,
     };
-    let release = Release::open(release).map_err(|e| {
-        Ended::early(e.exit(), &format!("release: {e}"))
-            .hint("--release takes the folder of a release")
-    })?;
+    let release = release.open(&answers.source)?;
     let request = request::resolve(answers, &facts)?;
     let mut ids = Ids::from_seed(seed()?);
     let plan = plan::plan(&request, &facts, release.manifest(), &mut ids)?;

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use installer_core::answers::Source;
 use installer_core::bootstate::{Slot, Trial};
 use installer_core::facts::DiskFacts;
 use installer_core::outcome::{DiskState, Exit};
@@ -15,6 +16,7 @@ use serde_json::json;
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
 use super::show::to_json;
+use super::source::ReleaseArgs;
 use super::{Ended, Outcome, print};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
@@ -30,9 +32,8 @@ const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
 #[derive(Debug, Args)]
 pub(super) struct UpgradeArgs {
-    /// The release: a folder with release.json.
-    #[arg(long, value_name = "DIR")]
-    release: PathBuf,
+    #[command(flatten)]
+    release: ReleaseArgs,
     /// An image file that carries the host; default: the running dom0, and from the medium or the
     /// rescue entry the one disk that carries a host.
     #[arg(long, value_name = "NAME=IMAGE[:4096]")]
@@ -79,10 +80,7 @@ fn rel_path(text: &str) -> Result<RelPath, String> {
 }
 
 pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
-    let release = Release::open(&args.release).map_err(|e| {
-        Ended::early(e.exit(), &format!("release: {e}"))
-            .hint("--release takes the folder of a release")
-    })?;
+    let release = args.release.open(&Source::Medium)?;
     let target = Target::find(&args.disk)?;
     let facts = &target.facts;
     let plan = plan(facts, &release, &args.keep)?;

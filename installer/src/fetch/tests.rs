@@ -199,7 +199,7 @@ fn parts_of_a_file() {
     let part = b"206 Partial\r\nContent-Range: bytes 3-4/5\r\nContent-Length: 2\r\n\r\nlo".to_vec();
     let server = Server::start(Pages::from([("/a", part), ("/whole", page(b"hello"))]), None);
     let mut text = String::new();
-    web().open(&server.url("/a"), 3).unwrap().read_to_string(&mut text).unwrap();
+    web().open(&server.url("/a"), 3).unwrap().bytes.read_to_string(&mut text).unwrap();
     assert_eq!(text, "lo");
     assert!(server.requests()[0].to_lowercase().contains("range: bytes=3-"));
     for (path, from) in [("/a", 2), ("/whole", 3)] {

@@ -12,7 +12,7 @@ use ureq::unversioned::transport::{Connector, TcpConnector};
 use ureq::{Agent, Body, RequestBuilder};
 
 use super::tls::{self, Tls};
-use super::{Cause, Fetch, FetchError, Patience, REDIRECTS_MAX, Trust, TrustError};
+use super::{Body as Opened, Cause, Fetch, FetchError, Patience, REDIRECTS_MAX, Trust, TrustError};
 use crate::wait;
 
 /// Gets files over HTTP/1.1, with TLS where the address says so.
@@ -132,7 +132,7 @@ impl Web {
 }
 
 /// A certificate that is refused arrives as the failure of a read.
-fn io_cause(error: &io::Error, silence: Duration) -> Cause {
+pub(super) fn io_cause(error: &io::Error, silence: Duration) -> Cause {
     let inner = error.get_ref();
     if let Some(tls) = inner.and_then(|e| e.downcast_ref::<rustls::Error>()) {
         return Cause::Trust(tls.to_string());
@@ -185,11 +185,16 @@ impl Fetch for Web {
         })
     }
 
-    fn open(&self, url: &WebUrl, from: u64) -> Result<Box<dyn Read + Send>, FetchError> {
+    fn open(&self, url: &WebUrl, from: u64) -> Result<Opened, FetchError> {
         self.again(url, |web| {
             let response = web.request(url, from)?;
-            let body: Box<dyn Read + Send> = Box::new(response.into_body().into_reader());
-            Ok(body)
+            let rest = response.body().content_length();
+            let length = rest.and_then(|rest| rest.checked_add(from));
+            Ok(Opened { bytes: Box::new(response.into_body().into_reader()), length })
         })
+    }
+
+    fn silence_max(&self) -> Duration {
+        self.patience.silence_max
     }
 }

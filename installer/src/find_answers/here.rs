@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use installer_core::boot_line::BootLine;
+use installer_core::boot_line::{self, BootLine};
 use installer_core::values::{MachineNames, WebUrl};
 
 use super::{FindError, Labelled, MEDIUM, Places, bring_up, label, read_max};
@@ -34,9 +34,19 @@ impl Here {
             return Trust::Key(key);
         }
         let Some(path) = &line.ca else { return Trust::default() };
-        let on_medium = Path::new(MEDIUM).join(path.trim_start_matches('/'));
+        Trust::Authorities(Self::file_or_medium(path))
+    }
+
+    /// A file that is named by its whole path, or lies on the medium under it.
+    pub(crate) fn file_or_medium(path: &str) -> PathBuf {
         let here = PathBuf::from(path);
-        Trust::Authorities(if here.exists() { here } else { on_medium })
+        if here.exists() { here } else { Path::new(MEDIUM).join(path.trim_start_matches('/')) }
+    }
+
+    /// Brings the network up as the kernel line says, unless it is.
+    pub(crate) fn connect_now(&mut self) -> Result<(), FindError> {
+        let line = boot_line::parse(&self.kernel_line()?).map_err(FindError::Line)?;
+        self.connect(&line).map(drop)
     }
 }
 

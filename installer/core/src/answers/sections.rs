@@ -13,6 +13,7 @@ mod links;
 mod machine;
 mod network;
 mod scripts;
+mod source;
 mod storage;
 mod system;
 mod xen;
@@ -77,7 +78,7 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
         disks::layout(node, disks.as_ref(), &disks::Uses { protected, storage }, problems)
     });
     let on_existing = or_default(top.optional("on_existing"), |n| on_existing(n, problems));
-    source(top, problems);
+    let source = or_default(top.optional("source"), |n| source::source(n, problems));
     let network =
         top.required("network", problems).and_then(|node| network::network(node, problems));
     let system = top.required("system", problems).and_then(|node| system::system(node, problems));
@@ -100,6 +101,7 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
         compat: layout.compat,
         storage: storage?,
         on_existing: on_existing?,
+        source: source?,
         network: network?,
         system: system?,
         access: access?,
@@ -135,7 +137,9 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
         or_default(top.optional("safety"), |n| machine::safety(n, disks.as_ref(), problems));
     let used = safety.as_ref().map(machine::protected).unwrap_or_default();
     let disk = disks.and_then(|disks| disks::the_one(top, disks, &used, problems));
-    source(top, problems);
+    if let Some(node) = top.optional("source") {
+        source::medium_only(node, problems);
+    }
     let layout = or_default(top.optional("upgrade"), |n| upgrade_layout(n, problems));
     let health = or_default(top.optional("health"), |n| xen::health(n, problems));
     let finish = or_default(top.optional("finish"), |n| finish(n, problems));
@@ -234,27 +238,4 @@ fn finish(node: &Node, problems: &mut Problems) -> Option<Finish> {
         .and_then(|node| choice(node, "finish.action", problems, &words.map(|w| (w.word(), w))));
     section.finish(problems);
     action
-}
-
-/// Where the release comes from. Only the one that is on the medium, or given with `--release`.
-fn source(top: &mut Section<'_>, problems: &mut Problems) {
-    const PATH: &str = "source.image";
-    let Some(node) = top.optional("source") else { return };
-    let Some(mut section) = Section::open(node, "source", problems) else { return };
-    for name in ["sha256", "manifest_sig", "keys", "allow_unsigned", "retries", "timeout", "packs"]
-    {
-        section.later(name, "not available yet: the release is the one on the medium");
-    }
-    if let Some(node) = section.optional("image")
-        && let Some(image) = text(node, PATH, problems)
-        && image != "medium"
-    {
-        let what = if image.split('/').any(|part| part == "..") {
-            "a path must stay inside the source: `..` is not taken"
-        } else {
-            "other sources are not available yet: the release is the one on the medium"
-        };
-        problems.push(Problem::new(node.at, PATH, what).allowed(["medium"]));
-    }
-    section.finish(problems);
 }

@@ -6,7 +6,8 @@ use partitioner::table::{Compat, LayoutChoice};
 
 use super::{
     Access, Answers, Bond, BondMode, Finish, Ipv4, Ipv6, Link, MachineRules, Network, NicMatch,
-    Ntp, OnExisting, RawAnswers, SCHEMA, Safety, Storage, StorageKind, UpgradeLayout, Vlan, Xen,
+    Ntp, OnExisting, RawAnswers, SCHEMA, Safety, ServerTrust, Source, Storage, StorageKind,
+    UpgradeLayout, Vlan, Xen,
 };
 use crate::facts::Firmware;
 use crate::request::Selector;
@@ -62,6 +63,7 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     if answers.on_existing != OnExisting::Refuse {
         top.put("on_existing", text(answers.on_existing.word()));
     }
+    top.map("source", source(&answers.source));
     top.map("network", network(&answers.network));
     let system = &answers.system;
     top.map(
@@ -83,6 +85,26 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     let scripts = scripts.map(|s| Out::Map(Map::of([("inline", text(s.inline.expose()))])));
     top.items("first_boot", scripts.collect());
     top.map("finish", finish(answers.finish));
+}
+
+fn source(source: &Source) -> Map {
+    let mut map = Map::default();
+    let Source::Web(web) = source else { return map };
+    map.put("image", text(web.url.expose()));
+    map.some("sha256", web.sha256.as_ref().map(text));
+    match &web.trust {
+        ServerTrust::System => {}
+        ServerTrust::Authorities(path) => map.put("ca", text(path)),
+        ServerTrust::Key(digest) => map.put("key", text(hex(digest))),
+    }
+    map
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        put(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 fn storage(storage: &Storage) -> Map {

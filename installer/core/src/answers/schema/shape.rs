@@ -83,7 +83,7 @@ pub(super) struct Upgrade {
     machine: Option<Machine>,
     disks: Disks,
     safety: Option<Safety>,
-    source: Option<Source>,
+    source: Option<MediumSource>,
     upgrade: Option<UpgradeAnswers>,
     health: Option<Health>,
     finish: Option<Finish>,
@@ -228,12 +228,31 @@ enum OnExisting {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Source {
-    image: Option<Image>,
+    /// `medium`, or the address of the folder with release.json. Over http, `sha256` is needed.
+    #[schemars(regex(pattern = r"^(medium|[Hh][Tt][Tt][Pp][Ss]?://.+)$"))]
+    image: Option<String>,
+    /// Of release.json, against which all else is held.
+    #[schemars(regex(pattern = r"^[0-9a-fA-F]{64}$"))]
+    sha256: Option<String>,
+    /// The certificates that are trusted in place of Debian's: a file, by its whole path, of the
+    /// medium or the installer environment.
+    #[schemars(regex(pattern = r"^/"))]
+    ca: Option<String>,
+    /// SHA-256 of the server's public key, in place of certificates.
+    #[schemars(regex(pattern = r"^(sha256:)?[0-9a-fA-F]{64}$"))]
+    key: Option<String>,
+}
+
+/// The release on the medium.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct MediumSource {
+    image: Option<Medium>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
-enum Image {
+enum Medium {
     Medium,
 }
 

@@ -23,6 +23,21 @@ fn an_upgrade_and_a_rollback() {
 }
 
 #[test]
+fn a_release_on_the_web() {
+    let rest = "layout: {target: a}\ndisks: {a: {serial: X}}\nsystem: {hostname: x}\n\
+                network: {management: {mac: '00:16:3e:aa:bb:cc'}}\n";
+    let digest = "5f".repeat(32);
+    for source in [
+        format!("image: 'http://u:p@h/r?a=b', sha256: {digest}"),
+        format!("image: 'https://[::1]:8443/', key: 'sha256:{digest}'"),
+        "image: 'https://h', ca: /etc/our.pem".to_owned(),
+        "image: medium".to_owned(),
+    ] {
+        same(&format!("schema: xenhost/v1\nmode: install\nsource: {{{source}}}\n{rest}"));
+    }
+}
+
+#[test]
 fn text_that_looks_like_something_else_stays_text() {
     same(
         "schema: xenhost/v1\nmode: install\nmachine: {serial: '007', asset_tag: 'yes', \

@@ -9,7 +9,7 @@ use super::element::Element;
 use super::network::network;
 use super::others::{refused, source};
 use crate::answers::{
-    Access, Boot, Finish, Health, MachineRules, OnExisting, RawAnswers, Safety, System, Xen,
+    Access, Boot, Finish, Health, MachineRules, OnExisting, RawAnswers, Safety, Source, System, Xen,
 };
 use crate::problem::{Problem, Problems};
 use crate::values::{Hostname, Keymap, PasswordHash, RootPassword, Timezone, ValueError};
@@ -63,6 +63,7 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
         compat: Compat::None,
         storage: storage?,
         on_existing: OnExisting::Refuse,
+        source: Source::Medium,
         network: network?,
         system: system?,
         access: access?,
