@@ -20,6 +20,7 @@ mod image_arg;
 mod inputs;
 mod install;
 mod passwords;
+mod report;
 mod show;
 mod source;
 mod upgrade;

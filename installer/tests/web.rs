@@ -189,3 +189,39 @@ fn an_image_that_does_not_come_whole_leaves_a_disk_that_says_so() {
     desk.shelf.peace();
     desk.install_by_url().ended(0, "new system boots", &[]);
 }
+
+#[test]
+fn whoever_is_to_be_told_is_told() {
+    let desk = Desk::new();
+    let ear = Shelf::open(desk.dir.path());
+    let all = format!(
+        "report: {{webhook: [{{url: \"http://u:hunter2@127.0.0.1:{}/hook\", events: [start, done, \
+         failed]}}, {{url: \"http://127.0.0.1:{}/failures\", events: [failed]}}]}}",
+        ear.port, ear.port
+    );
+    desk.answers(&all);
+    desk.shelf.trouble(IMAGE, Trouble::Flip { at: 2000 });
+    desk.install_by_url().ended(14, "not bootable, rerun installer", &[]);
+    desk.blank();
+    desk.shelf.peace();
+    // A server that takes no report stops nothing.
+    ear.trouble("hook", Trouble::Status { line: "403 Forbidden" });
+    let said = desk.install_by_url();
+    said.ended(0, "new system boots", &["warning: no report of `done`: http://***@127.0.0.1"]);
+    assert_eq!(ear.asked().iter().filter(|line| *line == "POST /failures").count(), 1);
+    let told = ear.posted();
+    let told: Vec<serde_json::Value> =
+        told.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
+    let events: Vec<&str> = told.iter().map(|json| json["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["start", "failed", "failed", "start", "done"]);
+    let failed = &told[1];
+    assert_eq!(failed["exit"], 14);
+    assert_eq!(failed["disk_state"], "not bootable, rerun installer");
+    assert!(failed["message"].as_str().unwrap().contains("write the dom0 image"));
+    assert_eq!(failed["deployment_id"], "rack7-42");
+    assert_eq!((&told[4]["exit"], &told[4]["build"]), (&0.into(), &"test".into()));
+    let everything = format!("{told:?}{}", said.err);
+    for secret in ["hunter2", "$y$j9T", "AAAAC3NzaC1lZDI1NTE5"] {
+        assert!(!everything.contains(secret), "{secret} in {everything}");
+    }
+}

@@ -14,6 +14,7 @@ mod file;
 mod mask;
 mod network;
 mod node;
+mod report;
 mod schema;
 mod section;
 mod sections;
@@ -24,6 +25,7 @@ mod xml;
 pub use network::{
     Bond, BondMode, Dns, Ipv4, Ipv6, Link, Management, Network, NicMatch, Ntp, Vlan,
 };
+pub use report::{OnError, ReportEvent, Webhook};
 pub use schema::json_schema;
 pub use source::{ServerTrust, Source, WebSource};
 pub use write::yaml;
@@ -83,7 +85,10 @@ pub struct RawAnswers {
     pub boot: Boot,
     pub health: Health,
     pub first_boot: Vec<Script>,
+    /// Who is told how it went.
+    pub report: Vec<Webhook>,
     pub finish: Finish,
+    pub on_error: OnError,
 }
 
 /// `mode: upgrade`: a new release into the other slot of an installed host.

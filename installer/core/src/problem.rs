@@ -91,6 +91,10 @@ enum Severity {
     Warning,
 }
 
+/// Problems that are kept of one file; of further ones only the number. Nobody reads more, and a
+/// file that is wrong in every line is judged as fast as a good one.
+const KEPT_MAX: usize = 1000;
+
 /// What is wrong with one file. Shows as `FILE:LINE:COLUMN: PATH: WHAT`, in the order of the file,
 /// with the line itself where it may be shown. Errors end with exit 10.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +105,8 @@ pub struct Problems {
     warned: Vec<Problem>,
     /// Where values begin that turned out to be none: they may be secrets in the wrong place.
     hidden: Vec<Place>,
+    /// Problems beyond those that are kept.
+    more: usize,
     severity: Severity,
 }
 
@@ -111,6 +117,7 @@ impl Problems {
             found: Vec::new(),
             warned: Vec::new(),
             hidden: Vec::new(),
+            more: 0,
             severity: Severity::Error,
         }
     }
@@ -123,12 +130,25 @@ impl Problems {
     }
 
     pub fn push(&mut self, problem: Problem) {
-        self.found.push(problem);
+        if !self.only_counted() {
+            self.found.push(problem);
+        }
+    }
+
+    /// Counts a problem where no more are kept: it need not be worked out then.
+    pub fn only_counted(&mut self) -> bool {
+        let full = KEPT_MAX <= self.found.len();
+        if full {
+            self.more = self.more.saturating_add(1);
+        }
+        full
     }
 
     /// Notes what is worth a word and stops nothing.
     pub fn warn(&mut self, problem: Problem) {
-        self.warned.push(problem);
+        if self.warned.len() < KEPT_MAX {
+            self.warned.push(problem);
+        }
     }
 
     /// The value that begins here is never quoted.
@@ -194,6 +214,11 @@ impl Problems {
         self.found.iter().map(|problem| self.record(problem)).collect()
     }
 
+    /// Of problems that are not listed.
+    pub const fn more(&self) -> usize {
+        self.more
+    }
+
     fn record<'p>(&'p self, problem: &'p Problem) -> Record<'p> {
         let Problem { at, path, what, value, allowed, hint, excerpt: _ } = problem;
         Record {
@@ -234,8 +259,27 @@ impl fmt::Display for Problems {
                 write!(f, "\n    hint: {hint}")?;
             }
         }
+        if 0 < self.more {
+            write!(f, "\nand {} more problems", self.more)?;
+        }
         Ok(())
     }
 }
 
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_problems_than_anybody_reads_are_counted() {
+        let mut problems = Problems::new("f");
+        for line in 1..=1500 {
+            problems.push(Problem::new(Place { line, column: 1 }, "", "bad"));
+        }
+        assert_eq!((problems.records().len(), problems.more()), (1000, 500));
+        assert!(problems.to_string().ends_with("f:1000:1: bad\nand 500 more problems"));
+        assert!(problems.finish(Some(())).is_err());
+    }
+}

@@ -11,6 +11,7 @@ use partitioner::table::write_set;
 use super::answer_file::AnswerFile;
 use super::console::{self, Style};
 use super::inputs::{self, Facts, Inputs};
+use super::report::Reporter;
 use super::{Ended, MachineArgs, Outcome, SourceArgs, print, say};
 use crate::engine::{self, Failure, Job};
 use crate::host::image::ImageHost;
@@ -19,6 +20,8 @@ use crate::ports::{Host, HostError};
 
 /// Where `init` of the installer environment finds what to do after a successful installation.
 const FINISH: &str = "/run/xenhost/finish";
+/// And after one that failed.
+const ON_ERROR: &str = "/run/xenhost/on_error";
 
 pub(super) fn install(
     source: &SourceArgs,
@@ -28,30 +31,56 @@ pub(super) fn install(
 ) -> Outcome {
     let file = AnswerFile::get(source.answers.as_deref())?;
     let answers = inputs::answers(&file)?;
-    let inputs = inputs::collect(&answers, &source.release, Facts::Of(machine))
-        .inspect_err(|ended| already_done(ended, &answers))?;
+    if Elsewhere::detect() == Elsewhere::Lock {
+        tell_init(ON_ERROR, answers.on_error.word());
+    }
+    let reporter = Reporter::new(&answers);
+    let inputs = match inputs::collect(&answers, &source.release, Facts::Of(machine)) {
+        Ok(inputs) => inputs,
+        Err(ended) => {
+            already_done(&ended, &answers);
+            let outcome = Err(ended);
+            reporter.ended(None, &outcome);
+            return outcome;
+        }
+    };
+    let outcome = planned(&inputs, &reporter, [confirm, file.confirm.as_deref()], machine, json);
+    reporter.ended(Some(&inputs), &outcome);
+    outcome
+}
+
+/// Performs what was planned, if it is what was confirmed.
+fn planned(
+    inputs: &Inputs,
+    reporter: &Reporter<'_>,
+    confirm: [Option<&str>; 2],
+    machine: &MachineArgs,
+    json: bool,
+) -> Outcome {
     let plan = inputs.plan.plan();
     let style = if json { Style::Json } else { Style::Lines };
     if style == Style::Lines {
         print(&plan::render(plan));
     }
     // Both may pin it.
-    confirmed(confirm, &plan.digest)?;
-    confirmed(file.confirm.as_deref(), &plan.digest)?;
+    for confirm in confirm {
+        confirmed(confirm, &plan.digest)?;
+    }
+    reporter.started(inputs);
     let opening = |e: HostError| Ended::early(e.exit(), &format!("opening the disk: {e}"));
     let fence = write_set(&plan.table);
     if machine.disk.is_empty() {
         let elsewhere = Elsewhere::detect();
         let mut host = LinuxHost::open(&plan.disk, fence, elsewhere).map_err(opening)?;
-        perform(&inputs, &mut host, style)?;
+        perform(inputs, &mut host, style)?;
         if elsewhere == Elsewhere::Lock {
-            tell_init(inputs.request.finish.word());
+            tell_init(FINISH, inputs.request.finish.word());
         }
         Ok(())
     } else {
         let image = Path::new(&plan.disk.path);
         let mut host = ImageHost::open(image, plan.disk.block_size, fence).map_err(opening)?;
-        perform(&inputs, &mut host, style)
+        perform(inputs, &mut host, style)
     }
 }
 
@@ -59,7 +88,7 @@ pub(super) fn install(
 /// wait in the installer environment for somebody who never comes.
 fn already_done(ended: &Ended, answers: &RawAnswers) {
     if ended.exit == Exit::Done && Elsewhere::detect() == Elsewhere::Lock {
-        tell_init(answers.finish.word());
+        tell_init(FINISH, answers.finish.word());
     }
 }
 
@@ -111,11 +140,11 @@ fn ended(failure: &Failure) -> Ended {
 }
 
 /// The host is installed whatever becomes of this.
-fn tell_init(word: &str) {
-    let path = Path::new(FINISH);
+fn tell_init(file: &str, word: &str) {
+    let path = Path::new(file);
     let folder = path.parent().unwrap_or(path);
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, format!("{word}\n")));
     if let Err(error) = written {
-        say(&format!("warning: {FINISH}: {error}; {word} by hand\n"));
+        say(&format!("warning: {file}: {error}; {word} by hand\n"));
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use installer_core::answers::{ServerTrust, Source, WebSource};
+use installer_core::answers::{Source, WebSource};
 use installer_core::outcome::Exit;
 use installer_core::values::{Scheme, WebUrl, sha256_digits};
 
 use super::Ended;
 use super::answer_file::web_url;
+use super::report::trust;
 use crate::fetch::{Patience, Trust, Web};
 use crate::find_answers::{Here, MEDIUM};
 use crate::host::linux::Elsewhere;
@@ -82,12 +83,7 @@ fn open_web(source: &WebSource) -> Result<Release, Ended> {
             Ended::early(error.exit(), &error).hint(hint)
         })?;
     }
-    let trust = match &source.trust {
-        ServerTrust::System => Trust::default(),
-        ServerTrust::Authorities(path) => Trust::Authorities(Here::file_or_medium(path)),
-        ServerTrust::Key(digest) => Trust::Key(*digest),
-    };
-    fetch(source.url.clone(), &trust, source.sha256.as_deref())
+    fetch(source.url.clone(), &trust(&source.trust), source.sha256.as_deref())
 }
 
 fn fetch(url: WebUrl, trust: &Trust, sha256: Option<&str>) -> Result<Release, Ended> {

@@ -49,7 +49,8 @@ impl Web {
         Ok(Self { agent, patience })
     }
 
-    /// Sends a JSON text there, once; for those who want to know how it went.
+    /// Sends a JSON text there, for those who want to know how it went. Redirects are not followed:
+    /// what is told is meant for that address.
     pub fn post(
         &self,
         url: &WebUrl,

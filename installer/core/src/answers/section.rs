@@ -108,6 +108,9 @@ impl<'n> Section<'n> {
             }
             // Perhaps `root_password` with a typing mistake.
             problems.hide(value.at);
+            if problems.only_counted() {
+                continue;
+            }
             let path = self.path(&key.name);
             if let Some((_, why)) = self.later.iter().find(|(name, _)| *name == key.name) {
                 problems.push(Problem::new(key.at, path, *why));

@@ -3,7 +3,7 @@
 use super::node::{Kind, Node};
 use super::section::{Section, choice, text, value};
 use super::{
-    Answers, Finish, OnExisting, RawAnswers, RollbackAnswers, SCHEMA, UpgradeAnswers, UpgradeLayout,
+    Answers, OnExisting, RawAnswers, RollbackAnswers, SCHEMA, UpgradeAnswers, UpgradeLayout,
 };
 use crate::problem::{Problem, Problems};
 use crate::values::DeploymentId;
@@ -12,6 +12,7 @@ mod disks;
 mod links;
 mod machine;
 mod network;
+mod report;
 mod scripts;
 mod source;
 mod storage;
@@ -42,12 +43,11 @@ pub(super) fn answers(root: &Node, problems: &mut Problems) -> Option<Answers> {
 }
 
 /// Sections that will have a meaning.
-const LATER: [(&str, &str); 6] = [
+const LATER: [(&str, &str); 5] = [
     ("hooks", "hooks are not available yet; `first_boot` runs scripts in the installed host"),
     ("include", "including other files is not available yet"),
     ("interactive", "asking for part of the answers is not available yet"),
     ("overrides", "answers by machine are not available yet; write a file for each machine"),
-    ("report", "reports to other machines are not available yet; the log is in /run/xenhost"),
     ("rollback", "a rollback has no settings yet: `mode: rollback` and `disks` are enough"),
 ];
 
@@ -87,9 +87,11 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
     let boot = or_default(top.optional("boot"), |n| xen::boot(n, problems));
     let health = or_default(top.optional("health"), |n| xen::health(n, problems));
     let first_boot = or_default(top.optional("first_boot"), |n| scripts::first_boot(n, problems));
-    let finish = or_default(top.optional("finish"), |n| finish(n, problems));
+    let report = or_default(top.optional("report"), |n| report::report(n, problems));
+    let finish = or_default(top.optional("finish"), |n| report::finish(n, problems));
     top.later("upgrade", "this section belongs to `mode: upgrade`");
     let layout = layout?;
+    let (finish, on_error) = finish?;
     Some(RawAnswers {
         deployment_id: deployment_id?,
         machine: machine?,
@@ -109,9 +111,13 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
         boot: boot?,
         health: health?,
         first_boot: first_boot?,
-        finish: finish?,
+        report: report?,
+        finish,
+        on_error,
     })
 }
+
+const REPORT: &str = "only an installation is reported yet";
 
 /// What an upgrade carries over from the installed host cannot be answered here.
 const CARRIED_OVER: [&str; 9] = [
@@ -130,6 +136,7 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
     for name in CARRIED_OVER {
         top.later(name, "an upgrade keeps what the installed host has; this section is not read");
     }
+    top.later("report", REPORT);
     let deployment_id = deployment_id(top, problems);
     let machine = or_default(top.optional("machine"), |n| machine::machine(n, problems));
     let disks = top.required("disks", problems).and_then(|node| disks::disks(node, problems));
@@ -142,7 +149,7 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
     }
     let layout = or_default(top.optional("upgrade"), |n| upgrade_layout(n, problems));
     let health = or_default(top.optional("health"), |n| xen::health(n, problems));
-    let finish = or_default(top.optional("finish"), |n| finish(n, problems));
+    let finish = or_default(top.optional("finish"), |n| report::finish_only(n, problems));
     Some(UpgradeAnswers {
         deployment_id: deployment_id?,
         machine: machine?,
@@ -171,6 +178,7 @@ fn rollback(top: &mut Section<'_>, problems: &mut Problems) -> Option<RollbackAn
     for name in CARRIED_OVER {
         top.later(name, "a rollback brings back the other system as it was; this is not read");
     }
+    top.later("report", REPORT);
     for name in ["upgrade", "health", "safety", "deployment_id", "source"] {
         top.later(name, "a rollback has no use for this");
     }
@@ -179,7 +187,7 @@ fn rollback(top: &mut Section<'_>, problems: &mut Problems) -> Option<RollbackAn
         let disks = disks::disks(node, problems)?;
         disks::the_one(top, disks, &[], problems).map(Some)
     });
-    let finish = or_default(top.optional("finish"), |n| finish(n, problems));
+    let finish = or_default(top.optional("finish"), |n| report::finish_only(n, problems));
     Some(RollbackAnswers { machine: machine?, disk: disk?, finish: finish? })
 }
 
@@ -225,17 +233,4 @@ fn deployment_id(top: &mut Section<'_>, problems: &mut Problems) -> Option<Optio
 fn on_existing(node: &Node, problems: &mut Problems) -> Option<OnExisting> {
     let words = [OnExisting::Refuse, OnExisting::ReplaceOwn, OnExisting::Wipe];
     choice(node, "on_existing", problems, &words.map(|w| (w.word(), w)))
-}
-
-fn finish(node: &Node, problems: &mut Problems) -> Option<Finish> {
-    let mut section = Section::open(node, "finish", problems)?;
-    for name in ["on_error", "error_hold", "eject"] {
-        section.later(name, "not available yet: after an error the machine waits for a person");
-    }
-    let words = [Finish::Reboot, Finish::Poweroff, Finish::Halt, Finish::None];
-    let action = section
-        .required("action", problems)
-        .and_then(|node| choice(node, "finish.action", problems, &words.map(|w| (w.word(), w))));
-    section.finish(problems);
-    action
 }

@@ -6,8 +6,8 @@ use partitioner::table::{Compat, LayoutChoice};
 
 use super::{
     Access, Answers, Bond, BondMode, Finish, Ipv4, Ipv6, Link, MachineRules, Network, NicMatch,
-    Ntp, OnExisting, RawAnswers, SCHEMA, Safety, ServerTrust, Source, Storage, StorageKind,
-    UpgradeLayout, Vlan, Xen,
+    Ntp, OnError, OnExisting, RawAnswers, SCHEMA, Safety, ServerTrust, Source, Storage,
+    StorageKind, UpgradeLayout, Vlan, Webhook, Xen,
 };
 use crate::facts::Firmware;
 use crate::request::Selector;
@@ -84,7 +84,17 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     let scripts = answers.first_boot.iter();
     let scripts = scripts.map(|s| Out::Map(Map::of([("inline", text(s.inline.expose()))])));
     top.items("first_boot", scripts.collect());
-    top.map("finish", finish(answers.finish));
+    let mut report = Map::default();
+    report.items("webhook", answers.report.iter().map(webhook).collect());
+    top.map("report", report);
+    let mut end = finish(answers.finish);
+    if answers.on_error != OnError::Shell {
+        if answers.finish == Finish::Reboot {
+            end.put("action", text(answers.finish.word()));
+        }
+        end.put("on_error", text(answers.on_error.word()));
+    }
+    top.map("finish", end);
 }
 
 fn source(source: &Source) -> Map {
@@ -92,12 +102,24 @@ fn source(source: &Source) -> Map {
     let Source::Web(web) = source else { return map };
     map.put("image", text(web.url.expose()));
     map.some("sha256", web.sha256.as_ref().map(text));
-    match &web.trust {
+    trust(&mut map, &web.trust);
+    map
+}
+
+fn trust(map: &mut Map, trust: &ServerTrust) {
+    match trust {
         ServerTrust::System => {}
         ServerTrust::Authorities(path) => map.put("ca", text(path)),
         ServerTrust::Key(digest) => map.put("key", text(hex(digest))),
     }
-    map
+}
+
+fn webhook(webhook: &Webhook) -> Out {
+    let mut map = Map::of([("url", text(webhook.url.expose()))]);
+    map.list("events", webhook.events.iter().map(|event| event.word()));
+    map.some("token", webhook.token.as_ref().map(|token| text(token.expose())));
+    trust(&mut map, &webhook.trust);
+    Out::Map(map)
 }
 
 fn hex(bytes: &[u8]) -> String {

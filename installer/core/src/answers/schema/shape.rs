@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 mod network;
+mod report;
 
 use network::Network;
+use report::{InstallFinish, Report};
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
@@ -69,7 +71,9 @@ pub(super) struct Install {
     /// Scripts that run once in the installed host.
     #[schemars(length(max = 32))]
     first_boot: Option<Vec<Script>>,
-    finish: Option<Finish>,
+    /// Who is told how it went.
+    report: Option<Report>,
+    finish: Option<InstallFinish>,
 }
 
 /// A new release into the other slot of an installed host.

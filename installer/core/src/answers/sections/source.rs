@@ -75,17 +75,20 @@ fn image(node: &Node, problems: &mut Problems) -> Option<Option<WebUrl>> {
     })
 }
 
-fn trust(section: &mut Section<'_>, problems: &mut Problems) -> Option<ServerTrust> {
+/// `ca` and `key` of a section that names a server.
+pub(super) fn trust(section: &mut Section<'_>, problems: &mut Problems) -> Option<ServerTrust> {
     let (ca, key) = (section.optional("ca"), section.optional("key"));
     match (ca, key) {
         (None, None) => Some(ServerTrust::System),
         (Some(node), None) => {
-            value(node, "source.ca", problems, path).map(ServerTrust::Authorities)
+            value(node, &section.path("ca"), problems, path).map(ServerTrust::Authorities)
         }
-        (None, Some(node)) => value(node, "source.key", problems, key_digest).map(ServerTrust::Key),
+        (None, Some(node)) => {
+            value(node, &section.path("key"), problems, key_digest).map(ServerTrust::Key)
+        }
         (Some(_), Some(node)) => {
             let what = "conflict: `ca` and `key` are given, one says whom to trust";
-            problems.push(Problem::new(node.at, "source.key", what));
+            problems.push(Problem::new(node.at, section.path("key"), what));
             None
         }
     }

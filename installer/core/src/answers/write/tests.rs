@@ -38,6 +38,21 @@ fn a_release_on_the_web() {
 }
 
 #[test]
+fn a_report_and_what_follows_an_error() {
+    let rest = "layout: {target: a}\ndisks: {a: {serial: X}}\nsystem: {hostname: x}\n\
+                network: {management: {mac: '00:16:3e:aa:bb:cc'}}\n";
+    for more in [
+        "report: {webhook: [{url: 'http://u:p@h/r'}, {url: 'https://h', token: 'a+b='}]}",
+        "report: {webhook: [{url: 'https://h', events: [failed, start, failed], ca: /ca.pem}]}",
+        "finish: {action: reboot, on_error: reboot}",
+        "finish: {action: none, on_error: halt}",
+        "report: {}",
+    ] {
+        same(&format!("schema: xenhost/v1\nmode: install\n{rest}{more}\n"));
+    }
+}
+
+#[test]
 fn text_that_looks_like_something_else_stays_text() {
     same(
         "schema: xenhost/v1\nmode: install\nmachine: {serial: '007', asset_tag: 'yes', \

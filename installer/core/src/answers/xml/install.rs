@@ -9,7 +9,8 @@ use super::element::Element;
 use super::network::network;
 use super::others::{refused, source};
 use crate::answers::{
-    Access, Boot, Finish, Health, MachineRules, OnExisting, RawAnswers, Safety, Source, System, Xen,
+    Access, Boot, Finish, Health, MachineRules, OnError, OnExisting, RawAnswers, Safety, Source,
+    System, Xen,
 };
 use crate::problem::{Problem, Problems};
 use crate::values::{Hostname, Keymap, PasswordHash, RootPassword, Timezone, ValueError};
@@ -71,7 +72,9 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
         boot: Boot::default(),
         health: Health::default(),
         first_boot: Vec::new(),
+        report: Vec::new(),
         finish: Finish::Reboot,
+        on_error: OnError::Shell,
     })
 }
 

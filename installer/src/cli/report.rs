@@ -1,0 +1,152 @@
+//! Tells web servers how an installation went. A report that is lost is a warning and nothing more:
+//! the host is installed, or not, whatever becomes of it.
+//!
+//! A report holds what the console shows: no answers, no addresses with passwords.
+
+use std::time::{Duration, Instant};
+
+use installer_core::answers::{RawAnswers, ReportEvent, ServerTrust, Webhook};
+use installer_core::outcome::{DiskState, Exit};
+use installer_core::values::DeploymentId;
+use serde::Serialize;
+
+use super::inputs::Inputs;
+use super::{Ended, Outcome, say};
+use crate::fetch::{Patience, Trust, Web};
+use crate::find_answers::Here;
+use crate::host::linux::Elsewhere;
+
+/// The value of `schema`.
+const SCHEMA: &str = "xenhost-report/v1";
+
+/// A machine that has something else to do must not wait long for it.
+const PATIENCE: Patience = Patience {
+    attempts_max: 3,
+    wait_first: Duration::from_secs(1),
+    silence_max: Duration::from_secs(10),
+};
+
+/// What is sent.
+#[derive(Debug, Serialize)]
+struct Report<'r> {
+    schema: &'static str,
+    event: &'static str,
+    deployment_id: Option<&'r str>,
+    hostname: &'r str,
+    /// As the firmware names the machine; nothing for image files.
+    serial: Option<&'r str>,
+    system_uuid: Option<&'r str>,
+    /// The disk that is installed on.
+    disk: Option<&'r str>,
+    /// The release, and the digest of the plan.
+    version: Option<&'r str>,
+    build: Option<&'r str>,
+    plan: Option<&'r str>,
+    /// Nothing for `start`.
+    exit: Option<u8>,
+    message: Option<&'r str>,
+    hint: Option<&'r str>,
+    disk_state: String,
+    /// Since the answers were read.
+    seconds: u64,
+}
+
+/// Knows whom to tell.
+#[derive(Debug)]
+pub(super) struct Reporter<'a> {
+    answers: &'a RawAnswers,
+    begun: Instant,
+}
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(answers: &'a RawAnswers) -> Self {
+        Self { answers, begun: Instant::now() }
+    }
+
+    /// The plan is made, and nothing is written yet.
+    pub(super) fn started(&self, inputs: &Inputs) {
+        self.tell(ReportEvent::Start, Some(inputs), None);
+    }
+
+    /// How it ended. `inputs` are there if it came as far as a plan.
+    pub(super) fn ended(&self, inputs: Option<&Inputs>, outcome: &Outcome) {
+        let event = match outcome {
+            Ok(()) => ReportEvent::Done,
+            Err(ended) if ended.exit == Exit::Done => ReportEvent::Done,
+            Err(_) => ReportEvent::Failed,
+        };
+        self.tell(event, inputs, Some(outcome));
+    }
+
+    fn tell(&self, event: ReportEvent, inputs: Option<&Inputs>, outcome: Option<&Outcome>) {
+        let wanted = |hook: &&Webhook| hook.events.contains(&event);
+        let hooks: Vec<&Webhook> = self.answers.report.iter().filter(wanted).collect();
+        if hooks.is_empty() {
+            return;
+        }
+        let Ok(json) = serde_json::to_string(&self.report(event, inputs, outcome)) else { return };
+        if Elsewhere::detect() == Elsewhere::Lock
+            && let Err(error) = Here::default().connect_now()
+        {
+            say(&format!("warning: no report of `{}`: {error}\n", event.word()));
+            return;
+        }
+        for hook in hooks {
+            if let Err(why) = send(hook, &json) {
+                say(&format!("warning: no report of `{}`: {why}\n", event.word()));
+            }
+        }
+    }
+
+    fn report<'r>(
+        &'r self,
+        event: ReportEvent,
+        inputs: Option<&'r Inputs>,
+        outcome: Option<&'r Outcome>,
+    ) -> Report<'r> {
+        let plan = inputs.map(|inputs| inputs.plan.plan());
+        let manifest = inputs.map(|inputs| inputs.release.manifest());
+        let machine = inputs.map(|inputs| &inputs.facts.machine);
+        let error = outcome.and_then(|outcome| outcome.as_ref().err());
+        let state = match outcome {
+            None => DiskState::Untouched,
+            Some(Ok(())) => DiskState::NewSystemBoots,
+            Some(Err(ended)) => ended.state,
+        };
+        Report {
+            schema: SCHEMA,
+            event: event.word(),
+            deployment_id: self.answers.deployment_id.as_ref().map(DeploymentId::as_str),
+            hostname: self.answers.system.hostname.as_str(),
+            serial: machine.and_then(|machine| machine.serial.as_deref()),
+            system_uuid: machine.and_then(|machine| machine.system_uuid.as_deref()),
+            disk: plan.map(|plan| plan.disk.path.as_str()),
+            version: manifest.map(|manifest| manifest.version.as_str()),
+            build: manifest.map(|manifest| manifest.build.as_str()),
+            plan: plan.map(|plan| plan.digest.as_str()),
+            exit: outcome.map(|_| error.map_or(Exit::Done, |ended: &Ended| ended.exit).code()),
+            message: error.map(|ended| ended.message.as_str()).filter(|text| !text.is_empty()),
+            hint: error.and_then(|ended| ended.hint.as_deref()),
+            disk_state: state.to_string(),
+            seconds: self.begun.elapsed().as_secs(),
+        }
+    }
+}
+
+fn send(hook: &Webhook, json: &str) -> Result<(), String> {
+    let trust = trust(&hook.trust);
+    let web = Web::new(&trust, PATIENCE).map_err(|error| format!("{}: {error}", hook.url))?;
+    let bearer = hook.token.as_ref().map(|token| format!("Bearer {}", token.expose()));
+    let headers: Vec<(&str, &str)> =
+        bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
+    web.post(&hook.url, &headers, json).map_err(|error| error.to_string())
+}
+
+/// Whom the answers trust.
+pub(super) fn trust(trust: &ServerTrust) -> Trust {
+    match trust {
+        ServerTrust::System => Trust::default(),
+        ServerTrust::Authorities(path) => Trust::Authorities(Here::file_or_medium(path)),
+        ServerTrust::Key(digest) => Trust::Key(*digest),
+    }
+}
