@@ -85,7 +85,7 @@ const SCENARIOS: &[Scenario] = &[
     )),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
-    unproven(scenario("upgrade-dies", 20, "new Xen missing, new kernel panics", upgrade::dies)),
+    scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
     unproven(scenario(
         "upgrade-unwell",
         18,
