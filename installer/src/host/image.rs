@@ -44,7 +44,11 @@ impl ImageHost {
         block_size: BlockSize,
         fence: Vec<Extent>,
     ) -> Result<Self, HostError> {
-        let disk = FileDisk::open(image, block_size)?;
+        Self::on(Box::new(FileDisk::open(image, block_size)?), image, fence)
+    }
+
+    /// The same with the device by which the image is read and written.
+    pub fn on(disk: Box<dyn BlockIo>, image: &Path, fence: Vec<Extent>) -> Result<Self, HostError> {
         let lock = File::open(image).map_err(file_error("opening", image))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| HostError::Busy {
             disk: image.display().to_string(),
@@ -61,7 +65,7 @@ impl ImageHost {
             .prefix(".host-installer-")
             .tempdir_in(beside)
             .map_err(file_error("making a folder in", beside))?;
-        Ok(Self { disk: Fence::new(Box::new(disk), fence), scratch, table: None, _lock: lock })
+        Ok(Self { disk: Fence::new(disk, fence), scratch, table: None, _lock: lock })
     }
 
     fn extent(&self, role: Role) -> Result<Extent, HostError> {

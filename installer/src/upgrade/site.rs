@@ -81,12 +81,22 @@ impl AtRest {
         fence: Vec<Extent>,
     ) -> Result<Self, HostError> {
         let disk = &facts.disk;
-        let mut host: Box<dyn Host> = match rest {
+        let host: Box<dyn Host> = match rest {
             Rest::Image => {
                 Box::new(ImageHost::open(Path::new(&disk.path), disk.block_size, fence)?)
             }
             Rest::Machine => Box::new(LinuxHost::open(disk, fence, Elsewhere::detect())?),
         };
+        Self::on(host, facts, roles)
+    }
+
+    /// With a host that holds the disk already. `roles` are the slot that is written, and the one
+    /// that stays.
+    pub fn on(
+        mut host: Box<dyn Host>,
+        facts: &UpgradeFacts,
+        roles: [Role; 2],
+    ) -> Result<Self, HostError> {
         host.announce(&facts.table)?;
         Ok(Self { host, facts: facts.clone(), roles })
     }

@@ -13,6 +13,10 @@ use crate::judge::{Judge, Verdict, Violation};
 const EXHAUSTIVE: usize = 12;
 /// Up to so many, every subset beside each torn block.
 const EXHAUSTIVE_TORN: usize = 6;
+/// Up to so many, a cut at every place; in larger epochs, which are images being written, at
+/// [`PLACES`] of them.
+const EVERY_PLACE: usize = 1024;
+const PLACES: usize = 64;
 /// Blocks from here on are of the head and of the boot partition's first sectors: pairs of them are
 /// taken together.
 const CRITICAL_LAST: u64 = 65;
@@ -194,7 +198,7 @@ fn recipes(index: usize, epoch: &Epoch, share: usize, random: &mut Random) -> Ve
             (0..1_u32 << count).map(|bits| (0..count).map(|i| bits >> i & 1 == 1).collect()),
         );
     } else {
-        for k in 0..=count {
+        for k in places(count).chain([count]) {
             kept.push((0..count).map(|i| i < k).collect());
             kept.push((0..count).map(|i| i == k).collect());
             kept.push((0..count).map(|i| i != k).collect());
@@ -210,7 +214,7 @@ fn recipes(index: usize, epoch: &Epoch, share: usize, random: &mut Random) -> Ve
     }
     let plain = |kept| Recipe { epoch: index, kept, torn: None };
     let mut all: Vec<Recipe> = kept.into_iter().map(plain).collect();
-    for torn in 0..count {
+    for torn in places(count) {
         for kept in beside(torn, count) {
             for tear in [Tear::Garbage, Tear::Unreadable] {
                 let kept = kept.clone();
@@ -223,6 +227,12 @@ fn recipes(index: usize, epoch: &Epoch, share: usize, random: &mut Random) -> Ve
         all.push(by_chance(index, count, random));
     }
     all
+}
+
+/// Where an epoch of so many blocks is cut.
+fn places(count: usize) -> impl Iterator<Item = usize> {
+    let step = if count <= EVERY_PLACE { 1 } else { count / PLACES };
+    (0..count).step_by(step)
 }
 
 /// What may have persisted beside a block that was being written.

@@ -1,6 +1,9 @@
 //! What is tried: an old disk, what is done to it by the real code, and what may boot on the way.
 
+use std::sync::Arc;
+
 use boot_oracle::known::Known;
+use boot_oracle::system::Systems;
 use boot_oracle::{BootEntry, Firmware, Machine, Outcome, Slots};
 use installer::fat::{FatFile, FatKind, FatName, make_boot};
 use installer_core::bootstate::{BootState, reason_block, tries_block};
@@ -8,12 +11,12 @@ use partitioner::block::BlockIo;
 use partitioner::ids::Guid;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::TablePlan;
-use partitioner::units::Extent;
+use partitioner::units::{Extent, Lba};
 
 use crate::epochs::Step;
 use crate::image::Image;
 use crate::loader::Loader;
-use crate::stamps::{SECRET, Stamps};
+use crate::stamps::SECRET;
 
 pub mod fresh;
 pub mod grown;
@@ -35,6 +38,8 @@ pub struct Scenario {
     pub has_gpt: bool,
     pub entries: Vec<BootEntry>,
     pub known: Known,
+    /// What is a system in a slot.
+    pub systems: Arc<dyn Systems + Send>,
     pub slots: Slots,
     /// What no step may write, not even with what is there already.
     pub untouched: Vec<Untouched>,
@@ -52,6 +57,23 @@ pub struct Untouched {
     pub until: Option<&'static str>,
 }
 
+impl Untouched {
+    /// Everything but these.
+    pub fn between(written: &[Extent], blocks: u64) -> Vec<Self> {
+        let mut written = written.to_vec();
+        written.sort();
+        let mut next = 0;
+        let mut all = Vec::new();
+        let end = Extent::from(Lba::new(blocks)..);
+        for extent in written.iter().chain([&end]) {
+            let last = extent.first().get().saturating_sub(1);
+            all.extend(Extent::new(Lba::new(next), Lba::new(last)));
+            next = extent.last().get().saturating_add(1);
+        }
+        all.into_iter().map(|extent| Self { extent, until: None }).collect()
+    }
+}
+
 /// A storage repository without the ranges where a signature could be, and what lies at the end
 /// of the disk: the guest disks of whoever comes later.
 pub fn inside(sr: Extent, plan: &TablePlan) -> Extent {
@@ -65,7 +87,7 @@ impl Scenario {
             firmware: self.firmware,
             entries: &self.entries,
             known: &self.known,
-            systems: &Stamps,
+            systems: self.systems.as_ref(),
             slots: &self.slots,
         }
     }

@@ -26,7 +26,7 @@ pub struct System {
 
 /// Looks into root file systems. A real one reads slot.cfg and the files it names; a test may
 /// represent a system by stamps.
-pub trait Systems: Sync {
+pub trait Systems: Sync + std::fmt::Debug {
     /// The system whose Xen, kernel and initrd GRUB can load from this ext4 file system, or why it
     /// can load none.
     fn look(&self, disk: &dyn Disk, span: Span) -> Result<System, String>;

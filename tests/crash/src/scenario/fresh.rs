@@ -1,5 +1,7 @@
 //! A fresh installation over an old host.
 
+use std::sync::Arc;
+
 use boot_oracle::Firmware;
 use installer_core::bootstate::BootState;
 use partitioner::block::BlockIo;
@@ -16,6 +18,7 @@ use super::{Scenario, Untouched, inside, slots, write_boot};
 use crate::epochs::steps;
 use crate::image::Image;
 use crate::loader::known;
+use crate::stamps::Stamps;
 
 /// The table that it writes.
 pub(crate) fn plan(host: &Host, blocks: u64) -> TablePlan {
@@ -77,6 +80,7 @@ pub fn record(host: &Host) -> Scenario {
         has_gpt: plan.scheme == Scheme::Gpt,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
+        systems: Arc::new(Stamps),
         slots: slots(host.rescue_at()),
         untouched: vec![Untouched {
             extent: inside(partition(&plan, Role::Sr), &plan),

@@ -1,5 +1,7 @@
 //! The backup GPT of a host on a disk that has grown goes to its end.
 
+use std::sync::Arc;
+
 use partitioner::block::fence::Fence;
 use partitioner::block::recorder::Recorder;
 use partitioner::repair::{repair, write_set};
@@ -9,6 +11,7 @@ use super::{Scenario, Untouched, old, slots, upgrade};
 use crate::epochs::steps;
 use crate::image::Image;
 use crate::loader::known;
+use crate::stamps::Stamps;
 
 /// Runs the repair on an installed host, whose disk has grown by half.
 pub fn record(host: &Host) -> Scenario {
@@ -38,6 +41,7 @@ pub fn record(host: &Host) -> Scenario {
         has_gpt: true,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
+        systems: Arc::new(Stamps),
         slots: slots(host.rescue_at()),
         secret_in: Vec::new(),
         ends: "old",

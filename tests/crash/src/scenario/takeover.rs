@@ -1,5 +1,7 @@
 //! A host of another product is taken over: trial table, bless, final table.
 
+use std::sync::Arc;
+
 use boot_oracle::system::RootArgument;
 use boot_oracle::{BootEntry, Firmware};
 use installer::bless::BootFiles;
@@ -24,7 +26,7 @@ use super::{Scenario, UUID_A, UUID_B, Untouched, Wrong, inside, old, slots, writ
 use crate::epochs::steps;
 use crate::image::Image;
 use crate::loader::{Loader, OLD_LABEL, OldLoader, known};
-use crate::stamps::{SECRET, Stamp};
+use crate::stamps::{SECRET, Stamp, Stamps};
 
 /// Everything that a takeover is made of.
 #[derive(Debug)]
@@ -135,6 +137,7 @@ impl Host {
             has_gpt: true,
             entries: self.entries(),
             known: known(&self.loader, &self.old_loader),
+            systems: Arc::new(Stamps),
             slots: slots(self.rescue_at()),
             untouched: vec![
                 Untouched { extent: old::kept(self.source, self.block_size), until: Some("logs") },

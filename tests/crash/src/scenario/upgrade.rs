@@ -1,7 +1,9 @@
 //! An upgrade that keeps the layout: the other slot is written, and one sector makes it count.
 //!
-//! The orders are those of the design, with the real boot state code; the engine's own upgrade will
-//! take their place.
+//! The orders are those of the design, with the real boot state code, in a compact form that can be
+//! mutated step by step; the tests in `engine.rs` record the installer's own upgrade.
+
+use std::sync::Arc;
 
 use boot_oracle::system::RootArgument;
 use installer::fat_locate::locate;
@@ -12,14 +14,14 @@ use partitioner::block::recorder::Recorder;
 use partitioner::block::window::Window;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::TablePlan;
-use partitioner::units::{Extent, Lba};
+use partitioner::units::Extent;
 
 use super::takeover::{Host, partition, partuuid};
 use super::{Scenario, UUID_A, UUID_B, Untouched, Wrong, fresh, slots, state_block};
 use crate::epochs::{Step, steps};
 use crate::image::Image;
 use crate::loader::known;
-use crate::stamps::{SECRET, Stamp};
+use crate::stamps::{SECRET, Stamp, Stamps};
 
 fn stamp(version: &'static str, slot: Slot, partuuid: [u8; 16]) -> Stamp {
     let (uuid, label) = match slot {
@@ -51,7 +53,7 @@ pub fn record(host: &Host) -> Scenario {
     }
     let image = Image::of(&disk);
     let slot_b = partition(&plan, Role::Backup);
-    let untouched = between(&[slot_b, boot], image.blocks());
+    let untouched = Untouched::between(&[slot_b, boot], image.blocks());
     let mut disk = Recorder::new(Box::new(disk));
     let log = disk.log();
     let write = |disk: &mut Recorder, state: BootState, path: &str| {
@@ -85,26 +87,12 @@ pub fn record(host: &Host) -> Scenario {
         has_gpt: plan.scheme == Scheme::Gpt,
         entries: Vec::new(),
         known: known(&host.loader, &host.old_loader),
+        systems: Arc::new(Stamps),
         slots: slots(host.rescue_at()),
         untouched,
         secret_in: vec![partition(&plan, Role::Root), slot_b],
         ends: "new",
     }
-}
-
-/// Everything but these: the running slot, the table, logs, guest disks.
-fn between(written: &[Extent], blocks: u64) -> Vec<Untouched> {
-    let mut written = written.to_vec();
-    written.sort();
-    let mut next = 0;
-    let mut all = Vec::new();
-    let end = Extent::from(Lba::new(blocks)..);
-    for extent in written.iter().chain([&end]) {
-        let last = extent.first().get().saturating_sub(1);
-        all.extend(Extent::new(Lba::new(next), Lba::new(last)));
-        next = extent.last().get().saturating_add(1);
-    }
-    all.into_iter().map(|extent| Untouched { extent, until: None }).collect()
 }
 
 /// Overwrites a boot state file in place, between two flushes.
@@ -122,15 +110,20 @@ fn overwrite(disk: &mut dyn BlockIo, boot: Extent, path: &str, bytes: &[u8]) {
 }
 
 impl Scenario {
-    /// The disk at the end of the run.
-    pub fn finished(&self) -> MemDisk {
+    /// What is on the disk at the end of the run.
+    pub fn finished_image(&self) -> Image {
         let mut image = self.old.clone();
         for epoch in crate::epochs::epochs(&self.old, &self.steps) {
             for atom in epoch.atoms {
                 image.put(atom.lba, atom.block);
             }
         }
-        image.to_mem("finished")
+        image
+    }
+
+    /// The same as a disk.
+    pub fn finished(&self) -> MemDisk {
+        self.finished_image().to_mem("finished")
     }
 
     /// A step by its name.
