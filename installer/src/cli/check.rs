@@ -24,6 +24,8 @@ struct Verdict<'p> {
     mode: Option<&'static str>,
     /// Errors, or else warnings.
     problems: Vec<Record<'p>>,
+    /// Problems that are counted only, of a file with very many.
+    more: usize,
     /// Why the machine of `--facts` is not installed with it.
     refusal: Option<Refused>,
 }
@@ -40,8 +42,8 @@ pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome
     let (answers, warnings) = match read_answers(&AnswerFile::read(file)?) {
         Ok(good) => good,
         Err(problems) if json => {
-            let problems = problems.records();
-            print(&to_json(&Verdict { valid: false, mode: None, problems, refusal: None })?);
+            let (more, problems) = (problems.more(), problems.records());
+            print(&to_json(&Verdict { valid: false, mode: None, problems, more, refusal: None })?);
             return Err(Ended::early(Exit::BadAnswers, ""));
         }
         Err(problems) => return Err(bad(&problems)),
@@ -56,7 +58,7 @@ pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome
         });
         let problems = warnings.records();
         let valid = refusal.is_none();
-        print(&to_json(&Verdict { valid, mode: Some(mode), problems, refusal: told })?);
+        print(&to_json(&Verdict { valid, mode: Some(mode), problems, more: 0, refusal: told })?);
     } else {
         tell(&warnings);
         if refusal.is_none() {
