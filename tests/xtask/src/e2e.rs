@@ -86,12 +86,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
-    unproven(scenario(
-        "upgrade-unwell",
-        18,
-        "new system comes up and is not well",
-        upgrade::unwell,
-    )),
+    scenario("upgrade-unwell", 22, "new system comes up and is not well", upgrade::unwell),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("no-disk", 2, "a machine without any disk", media::no_disk),
     scenario("small-disk", 1, "a disk below 12 GiB", refusals::small_disk),
