@@ -5,14 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use installer_core::answers::{RawAnswers, ReportEvent, ServerTrust, Webhook};
+use installer_core::answers::{RawAnswers, ReportEvent, Webhook};
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::values::DeploymentId;
 use serde::Serialize;
 
 use super::inputs::Inputs;
+use super::source::trust;
 use super::{Ended, Outcome, say};
-use crate::fetch::{Patience, Trust, Web};
+use crate::fetch::{Patience, Web};
 use crate::find_answers::Here;
 use crate::host::linux::Elsewhere;
 
@@ -140,13 +141,4 @@ fn send(hook: &Webhook, json: &str) -> Result<(), String> {
     let headers: Vec<(&str, &str)> =
         bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
     web.post(&hook.url, &headers, json).map_err(|error| error.to_string())
-}
-
-/// Whom the answers trust.
-pub(super) fn trust(trust: &ServerTrust) -> Trust {
-    match trust {
-        ServerTrust::System => Trust::default(),
-        ServerTrust::Authorities(path) => Trust::Authorities(Here::file_or_medium(path)),
-        ServerTrust::Key(digest) => Trust::Key(*digest),
-    }
 }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use installer_core::answers::{Source, WebSource};
+use installer_core::answers::{ServerTrust, Source, WebSource};
 use installer_core::outcome::Exit;
 use installer_core::values::{Scheme, WebUrl, sha256_digits};
 
 use super::Ended;
 use super::answer_file::web_url;
-use super::report::trust;
 use crate::fetch::{Patience, Trust, Web};
 use crate::find_answers::{Here, MEDIUM};
 use crate::host::linux::Elsewhere;
@@ -110,4 +109,13 @@ fn open_folder(dir: &Path, sha256: Option<&str>) -> Result<Release, Ended> {
         Ended::early(e.exit(), &format!("release: {e}"))
             .hint("--release takes the folder of a release")
     })
+}
+
+/// Whom the answers trust.
+pub(super) fn trust(trust: &ServerTrust) -> Trust {
+    match trust {
+        ServerTrust::System => Trust::default(),
+        ServerTrust::Authorities(path) => Trust::Authorities(Here::file_or_medium(path)),
+        ServerTrust::Key(digest) => Trust::Key(*digest),
+    }
 }

@@ -83,6 +83,15 @@ pub fn epochs(old: &Image, steps: &[Step]) -> Vec<Epoch> {
     epochs
 }
 
+/// What is on the disk after a whole run that began on `old`.
+pub fn performed(old: &Image, steps: &[Step]) -> Image {
+    let mut image = old.clone();
+    for atom in epochs(old, steps).into_iter().flat_map(|epoch| epoch.atoms) {
+        image.put(atom.lba, atom.block);
+    }
+    image
+}
+
 fn put(now: &mut Image, atoms: &mut Vec<Atom>, lba: u64, bytes: &[u8], step: usize) {
     if now.holds(lba, bytes) {
         return;

@@ -18,7 +18,7 @@ use boot_oracle::disk::{Disk, Span};
 use boot_oracle::installed::Installed;
 use boot_oracle::known::{BootCode, Known, Program};
 use boot_oracle::system::{System, Systems};
-use crash_explorer::epochs::Step;
+use crash_explorer::epochs::{Step, performed};
 use crash_explorer::explore::{Budget, explore};
 use crash_explorer::image::{Block, Image};
 use crash_explorer::judge::Promises;
@@ -111,7 +111,9 @@ fn scenario(host: &TinyHost, firmware: Firmware, number: usize) -> Scenario {
     let (plan, steps) = host.upgrade(number).unwrap();
     let mut finished = Finished::default();
     finished.add(VERSIONS[0], "old", &host.image, span(host, Role::Root));
-    let mut scenario = Scenario {
+    let end = performed(&host.image, &steps);
+    finished.add(VERSIONS[number], "new", &end, span(host, Role::Backup));
+    Scenario {
         name: format!("engine's upgrade {firmware:?}").to_lowercase(),
         firmware,
         old: host.image.clone(),
@@ -121,18 +123,12 @@ fn scenario(host: &TinyHost, firmware: Firmware, number: usize) -> Scenario {
         has_gpt: true,
         entries: Vec::new(),
         known: known(host),
-        systems: Arc::new(finished.clone()),
+        systems: Arc::new(finished),
         slots: slots(host),
-        untouched: Vec::new(),
+        untouched: Untouched::between(&plan.write_set(), host.image.blocks()),
         secret_in: vec![host.extent(Role::Root), host.extent(Role::Backup)],
         ends: "new",
-    };
-    let end = scenario.finished_image();
-    finished.add(VERSIONS[number], "new", &end, span(host, Role::Backup));
-    scenario.systems = Arc::new(finished);
-    let all = host.image.blocks();
-    scenario.untouched = Untouched::between(&plan.write_set(), all);
-    scenario
+    }
 }
 
 fn budget() -> Budget {

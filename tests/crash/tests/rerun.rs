@@ -1,7 +1,7 @@
 //! A second run after a cut ends as the first would have: with the new system, and nothing else.
 
 use boot_oracle::Firmware;
-use crash_explorer::epochs::epochs;
+use crash_explorer::epochs::{epochs, performed, steps};
 use crash_explorer::image::{Image, Overlay, View};
 use crash_explorer::scenario::takeover::Host;
 use partitioner::block::recorder::Recorder;
@@ -40,12 +40,7 @@ fn a_takeover_is_finished_from_wherever_it_was_cut() {
                 host.trial(Box::new(recorder), &log, &takeover)
             };
             host.last(disk, &log, &takeover);
-            let mut done = half.clone();
-            for epoch in epochs(&half, &crash_explorer::epochs::steps(&log.entries())) {
-                for atom in epoch.atoms {
-                    done.put(atom.lba, atom.block);
-                }
-            }
+            let done = performed(&half, &steps(&log.entries()));
             let name = &scenario.name;
             assert_eq!(boots(&scenario, &done), "boots new from slot a", "{name}, epoch {seen}");
             for atom in epoch.atoms {

@@ -6,8 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
+use partitioner::block::BlockIo;
+
 use crate::call::Call;
 use crate::failure::{At, Failure, Result};
+
+#[allow(dead_code, reason = "the half that packs is for those who make such files")]
+#[path = "../../../partitioner/tests/fixtures/packed.rs"]
+mod packed;
 
 /// The serial of the disk that the answer files name.
 pub(crate) const TARGET: &str = "SN42";
@@ -78,19 +84,17 @@ pub(crate) fn old_host(path: &Path, scratch: &Path) -> Result<()> {
     ext4(path, ROOT_AT, "64M", "root-abcdef", &content)
 }
 
-/// A disk in the form of `partitioner/tests/fixtures/packed.rs`.
+/// Writes what a packed disk holds into a sparse file.
 fn unpack(packed: &[u8], path: &Path) -> Result<()> {
-    const CHUNK: usize = 4096;
-    let plain = zstd::decode_all(packed).at("unpacking", path)?;
-    let number = |at: usize| {
-        let bytes = plain.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(u64::from_le_bytes).ok_or_else(|| Failure::check("a packed disk is cut short"))
-    };
+    let mut disk = packed::unpack(packed);
+    let unit = disk.block_size().bytes();
+    let mut block = vec![0; usize::try_from(unit).expect("a block fits memory")];
     let file = File::create(path).at("creating", path)?;
-    file.set_len(number(8)?).at("growing", path)?;
-    for at in (16..plain.len()).step_by(8 + CHUNK) {
-        let bytes = plain.get(at + 8..at + 8 + CHUNK).unwrap_or_default();
-        file.write_all_at(bytes, number(at)?).at("writing", path)?;
+    file.set_len(disk.blocks() * unit).at("growing", path)?;
+    let used: Vec<_> = disk.used().collect();
+    for lba in used {
+        disk.read(lba, &mut block).map_err(|error| Failure::check(error.to_string()))?;
+        file.write_all_at(&block, lba.get() * unit).at("writing", path)?;
     }
     Ok(())
 }

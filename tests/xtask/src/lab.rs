@@ -33,7 +33,6 @@ pub(crate) struct Lab {
     pub(crate) report: Report,
     /// Disks that scenarios share, as their installation left them.
     installed: BTreeMap<Firmware, PathBuf>,
-    offline: Option<PathBuf>,
 }
 
 impl Lab {
@@ -47,7 +46,7 @@ impl Lab {
         let accel = Accel::choose(&root)?;
         println!("QEMU runs with -accel {}; files in {}", accel.0, root.display());
         let (run, installed) = (root.clone(), BTreeMap::new());
-        Ok(Self { folders, products, accel, display, root, run, report, installed, offline: None })
+        Ok(Self { folders, products, accel, display, root, run, report, installed })
     }
 
     /// Does `work` in a folder of its own, which goes when all went well: the disks of many
@@ -151,24 +150,20 @@ impl Lab {
 
     /// A disk that `image-builder disk` made.
     pub(crate) fn offline_disk(&mut self) -> Result<PathBuf> {
-        if let Some(disk) = &self.offline {
-            return Ok(disk.clone());
-        }
-        let answers = self.answers("offline", &Answers::default())?;
-        let disk = self.root.join("offline.img");
-        let call = Call::new(&self.products.binaries.image_builder)
-            .args(["disk", "--answers"])
-            .arg(&answers)
-            .arg("--release")
-            .arg(&self.products.release)
-            .arg("--out")
-            .arg(&disk)
-            .args(["--size", "60GiB", "--cpus", CPUS, "--memory", &format!("{MEMORY_MIB}MiB")])
-            .limit(OFFLINE_LIMIT);
-        let log = self.run.join("offline.log");
-        products::run_logged(&mut self.report, "image-builder disk", &call, &log)?;
-        self.offline = Some(disk.clone());
-        Ok(disk)
+        self.shared("offline.img", |lab, disk| {
+            let answers = lab.answers("offline", &Answers::default())?;
+            let call = Call::new(&lab.products.binaries.image_builder)
+                .args(["disk", "--answers"])
+                .arg(&answers)
+                .arg("--release")
+                .arg(&lab.products.release)
+                .arg("--out")
+                .arg(disk)
+                .args(["--size", "60GiB", "--cpus", CPUS, "--memory", &format!("{MEMORY_MIB}MiB")])
+                .limit(OFFLINE_LIMIT);
+            let log = lab.run.join("offline.log");
+            products::run_logged(&mut lab.report, "image-builder disk", &call, &log)
+        })
     }
 }
 

@@ -11,8 +11,7 @@ pub(super) fn disk<'d>(
     protect: &[(String, Selector)],
     disks: &'d [DiskFacts],
 ) -> Result<&'d DiskFacts, Refusal> {
-    let judged: Vec<(&DiskFacts, Option<String>)> =
-        disks.iter().map(|disk| (disk, excluded(selector, protect, disk))).collect();
+    let judged = judged(selector, protect, disks);
     let matching: Vec<&DiskFacts> =
         judged.iter().filter(|(_, why)| why.is_none()).map(|(disk, _)| *disk).collect();
     if let [disk] = matching[..] {
@@ -48,8 +47,7 @@ fn stable(
 ) -> Result<(), Refusal> {
     let Some(path) = selector.unstable_path() else { return Ok(()) };
     let others = Selector { path: None, ..selector.clone() };
-    let judged: Vec<(&DiskFacts, Option<String>)> =
-        disks.iter().map(|disk| (disk, excluded(&others, protect, disk))).collect();
+    let judged = judged(&others, protect, disks);
     let count = judged.iter().filter(|(_, why)| why.is_none()).count();
     if count < 2 {
         return Ok(());
@@ -61,6 +59,15 @@ fn stable(
     );
     let hint = "name the disk by `serial`, `wwn`, `by_id` or `by_path`";
     Err(Refusal::new(Exit::DiskNotFound, message).hint(hint))
+}
+
+/// Each disk, and why it is not the one.
+fn judged<'d>(
+    selector: &Selector,
+    protect: &[(String, Selector)],
+    disks: &'d [DiskFacts],
+) -> Vec<(&'d DiskFacts, Option<String>)> {
+    disks.iter().map(|disk| (disk, excluded(selector, protect, disk))).collect()
 }
 
 /// Why the disk is not the one, if it is not.

@@ -18,7 +18,7 @@ use partitioner::units::Extent;
 
 use super::takeover::{Host, partition, partuuid};
 use super::{Scenario, UUID_A, UUID_B, Untouched, Wrong, fresh, slots, state_block};
-use crate::epochs::{Step, steps};
+use crate::epochs::{Step, performed, steps};
 use crate::image::Image;
 use crate::loader::known;
 use crate::stamps::{SECRET, Stamp, Stamps};
@@ -110,20 +110,9 @@ fn overwrite(disk: &mut dyn BlockIo, boot: Extent, path: &str, bytes: &[u8]) {
 }
 
 impl Scenario {
-    /// What is on the disk at the end of the run.
-    pub fn finished_image(&self) -> Image {
-        let mut image = self.old.clone();
-        for epoch in crate::epochs::epochs(&self.old, &self.steps) {
-            for atom in epoch.atoms {
-                image.put(atom.lba, atom.block);
-            }
-        }
-        image
-    }
-
-    /// The same as a disk.
+    /// The disk at the end of the run.
     pub fn finished(&self) -> MemDisk {
-        self.finished_image().to_mem("finished")
+        performed(&self.old, &self.steps).to_mem("finished")
     }
 
     /// A step by its name.

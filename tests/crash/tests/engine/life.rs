@@ -1,6 +1,7 @@
 //! Lives of a host: upgrades, cuts, boots, blesses, failures and rollbacks in any order, each by
 //! the installer's own code. After every event the oracle turns the machine on, in both firmwares.
 
+use boot_oracle::known::Known;
 use boot_oracle::{Counter, Firmware, Machine, Outcome, Slot as Booted};
 use crash_explorer::Random;
 use crash_explorer::epochs::{Step, epochs};
@@ -16,8 +17,9 @@ const EVENTS: usize = 50;
 const LIVES: u64 = 2;
 
 /// One life.
-struct Life {
-    host: TinyHost,
+struct Life<'h> {
+    host: &'h mut TinyHost,
+    known: Known,
     random: Random,
     /// What runs, or ran when the power went.
     running: (Slot, String),
@@ -40,11 +42,12 @@ struct Seen {
     refusals: u32,
 }
 
-impl Life {
-    fn begin(seed: u64) -> Self {
+impl<'h> Life<'h> {
+    fn begin(host: &'h mut TinyHost, seed: u64) -> Self {
         let first = VERSIONS[0].to_owned();
         Self {
-            host: TinyHost::install(),
+            known: known(host),
+            host,
             random: Random::new(seed),
             running: (Slot::A, first.clone()),
             may: vec![first.clone()],
@@ -63,12 +66,12 @@ impl Life {
 
     /// What boots; in both firmwares the same.
     fn boots(&self, image: &Image, counter: Counter) -> (Slot, String) {
-        let (known, slots) = (known(&self.host), slots(&self.host));
+        let (known, slots) = (&self.known, slots(self.host));
         let overlay = Overlay::new();
         let view = View { image, overlay: &overlay };
         let both = [Firmware::Bios, Firmware::Uefi].map(|firmware| {
             let systems = &Installed { version_file: VERSION_FILE };
-            let machine = Machine { firmware, entries: &[], known: &known, systems, slots: &slots };
+            let machine = Machine { firmware, entries: &[], known, systems, slots: &slots };
             match machine.boot_with(&view, counter).outcome {
                 Outcome::Boots { slot: Booted::A, version, .. } => (Slot::A, version),
                 Outcome::Boots { slot: Booted::B, version, .. } => (Slot::B, version),
@@ -227,7 +230,7 @@ impl Life {
 }
 
 /// Whatever came before, a host can be brought up to date.
-fn ends_well(life: &mut Life, seen: &mut Seen) {
+fn ends_well(life: &mut Life<'_>, seen: &mut Seen) {
     for _ in 0..8 {
         life.boot(seen);
         let (outcome, steps) = life.host.bless(life.running.0, true);
@@ -252,8 +255,11 @@ fn ends_well(life: &mut Life, seen: &mut Seen) {
 #[test]
 fn no_life_of_a_host_ends_in_the_dark() {
     let mut seen = Seen::default();
+    let mut host = TinyHost::install();
+    let first = host.image.clone();
     for number in 0..LIVES {
-        let mut life = Life::begin(seed() ^ number);
+        host.image = first.clone();
+        let mut life = Life::begin(&mut host, seed() ^ number);
         for _ in 0..EVENTS {
             life.event(&mut seen);
         }
