@@ -14,6 +14,7 @@ use installer_core::upgrade::{
 };
 
 pub mod collect;
+pub mod old_host;
 pub mod read;
 pub mod rollback;
 pub mod root;

@@ -3,6 +3,7 @@
 //! A root file system is one whose label begins with `root-`; what it is, its inventory says. Read
 //! without mounting. Facts only: what may be done with an installation is for others to decide.
 
+mod assignments;
 mod database;
 mod inventory;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use ext4_view::Ext4;
 use serde::{Deserialize, Serialize};
 
+pub use assignments::{AssignmentError, assignments};
 pub use database::{Database, DatabaseError};
 pub use inventory::InventoryError;
 

@@ -27,6 +27,7 @@ pub use network::{
 };
 pub use report::{OnError, ReportEvent, Webhook};
 pub use schema::json_schema;
+pub(crate) use sections::{MTU, MTU_MIN_IPV6, reachable};
 pub use source::{ServerTrust, Source, WebSource};
 pub use write::yaml;
 

@@ -16,6 +16,7 @@ pub mod request;
 #[cfg(test)]
 mod samples;
 pub mod storage;
+pub mod takeover;
 pub mod target;
 pub mod upgrade;
 pub mod values;

@@ -53,6 +53,8 @@ pub enum RootError {
     Io(#[from] IoError),
     #[error("{root}: /{path} has {have} bytes, {max} are read at most")]
     TooLarge { root: String, path: String, have: u64, max: u64 },
+    #[error("{root}: /{path} holds {have} files, {max} are looked at")]
+    TooMany { root: String, path: String, have: u64, max: u64 },
     #[error("{root}: /{path} is not text")]
     NotText { root: String, path: String },
 }
@@ -63,7 +65,7 @@ impl RootError {
             Self::Ext4 { .. } | Self::Unreadable { .. } | Self::TooLarge { .. } => {
                 Exit::NotUpgradeable
             }
-            Self::NotText { .. } => Exit::NotUpgradeable,
+            Self::NotText { .. } | Self::TooMany { .. } => Exit::NotUpgradeable,
             Self::File { .. } | Self::Io(_) => Exit::IoBeforeCommit,
         }
     }

@@ -1,7 +1,8 @@
-//! `/etc/xensource-inventory` of an old host: lines `KEY='value'`. A shell would run the file; this
-//! only reads it, and refuses what a shell would do more with than assign.
+//! `/etc/xensource-inventory` of an old host: lines `KEY='value'`.
 
 use std::collections::BTreeMap;
+
+use super::assignments::{AssignmentError, assignments};
 
 /// Larger than any; a real one has 2 KB.
 pub(super) const LEN_MAX: u64 = 64 << 10;
@@ -12,57 +13,19 @@ const NEEDED: [&str; 3] = ["PRODUCT_VERSION", "PLATFORM_VERSION", "INSTALLATION_
 /// Why an inventory is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InventoryError {
-    #[error("inventory line {line}: not KEY='value'")]
-    Malformed { line: usize },
-    #[error("inventory line {line}: `{key}` stands twice")]
-    Twice { line: usize, key: String },
-    #[error("inventory line {line}: the value of `{key}` is code for a shell")]
-    Code { line: usize, key: String },
+    #[error("inventory {0}")]
+    Assignment(#[from] AssignmentError),
     #[error("inventory: `{key}` is missing")]
     Missing { key: &'static str },
-    #[error("inventory: not UTF-8")]
-    NotText,
 }
 
 /// The keys and their values.
 pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, InventoryError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| InventoryError::NotText)?;
-    let mut keys = BTreeMap::new();
-    for (line, content) in (1..).zip(text.lines()) {
-        let content = content.trim();
-        if content.is_empty() || content.starts_with('#') {
-            continue;
-        }
-        let malformed = InventoryError::Malformed { line };
-        let (key, value) = content.split_once('=').ok_or_else(|| malformed.clone())?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if key.is_empty() || !key.chars().all(is_name) {
-            return Err(malformed);
-        }
-        let value =
-            unquoted(value).ok_or_else(|| InventoryError::Code { line, key: key.to_owned() })?;
-        if keys.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(InventoryError::Twice { line, key: key.to_owned() });
-        }
-    }
+    let keys = assignments(bytes)?;
     match NEEDED.into_iter().find(|key| !keys.contains_key(*key)) {
         Some(key) => Err(InventoryError::Missing { key }),
         None => Ok(keys),
     }
-}
-
-/// The value as it would be assigned; `None` where a shell would do anything else.
-fn unquoted(value: &str) -> Option<&str> {
-    let inside = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
-    if let Some(text) = inside('\'') {
-        return (!text.contains('\'')).then_some(text);
-    }
-    let active = |c: char| matches!(c, '$' | '`' | '\\' | '"' | '\'');
-    if let Some(text) = inside('"') {
-        return (!text.contains(active)).then_some(text);
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._:/+-,@%".contains(c);
-    value.chars().all(plain).then_some(value)
 }
 
 #[cfg(test)]
@@ -96,6 +59,6 @@ mod tests {
         refused("PRODUCT_BRAND='x'", "inventory line 5: `PRODUCT_BRAND` stands twice");
         let error = parse(b"PRODUCT_VERSION='7'").unwrap_err();
         assert_eq!(error.to_string(), "inventory: `PLATFORM_VERSION` is missing");
-        assert_eq!(parse(&[0xFF]).unwrap_err(), InventoryError::NotText);
+        assert_eq!(parse(&[0xFF]).unwrap_err().to_string(), "inventory not UTF-8");
     }
 }

@@ -19,7 +19,7 @@ mod storage;
 mod system;
 mod xen;
 
-pub(super) use network::reachable;
+pub(crate) use network::{MTU, MTU_MIN_IPV6, reachable};
 
 pub(super) fn answers(root: &Node, problems: &mut Problems) -> Option<Answers> {
     if let Kind::Null = root.kind {

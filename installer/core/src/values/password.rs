@@ -27,6 +27,28 @@ impl PasswordHash {
             .hint("make one with `mkpasswd -m yescrypt` or `openssl passwd -6`"))
     }
 
+    /// The hash of an installed host, which goes on logging in by it. Older kinds that Debian's
+    /// libcrypt still checks are good enough for that; the answers may not bring them.
+    pub fn carried(text: &str) -> Result<Self, ValueError> {
+        let good = match text.split('$').collect::<Vec<_>>()[..] {
+            ["", "1", salt, hash] => word(salt, 1..=8) && word(hash, 22..=22),
+            ["", "5", salt, hash] => word(salt, 1..=16) && word(hash, 43..=43),
+            ["", "5", rounds, salt, hash] => {
+                is_rounds(rounds) && word(salt, 1..=16) && word(hash, 43..=43)
+            }
+            _ => return Self::parse(text),
+        };
+        if good {
+            return Ok(Self(Secret::new(text)));
+        }
+        Err(ValueError::new(complaint(text)))
+    }
+
+    /// A kind that nobody would choose today.
+    pub fn is_old(&self) -> bool {
+        ["$1$", "$5$"].iter().any(|kind| self.expose().starts_with(kind))
+    }
+
     /// For `/etc/shadow`, and for nothing else.
     pub fn expose(&self) -> &str {
         self.0.expose()

@@ -50,9 +50,9 @@ const fn asks_dhcp(management: &Management) -> bool {
 }
 
 /// Bytes that every IPv4 link carries, and that large frames have.
-const MTU: std::ops::RangeInclusive<u16> = 576..=9216;
+pub(crate) const MTU: std::ops::RangeInclusive<u16> = 576..=9216;
 /// What IPv6 needs (RFC 8200, section 5).
-const MTU_MIN_IPV6: u16 = 1280;
+pub(crate) const MTU_MIN_IPV6: u16 = 1280;
 
 fn management(node: &Node, links: &mut Links, problems: &mut Problems) -> Option<Management> {
     const PATH: &str = "network.management";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::element::{Element, join, value};
-use crate::answers::sections::reachable;
+use crate::answers::reachable;
 use crate::answers::{Dns, Ipv4, Ipv6, Link, Management, Network, NicMatch, Ntp, Vlan};
 use crate::problem::{Problem, Problems};
 use crate::values::{
