@@ -25,6 +25,8 @@ const HOST_MODULES: &[&str] = &[
     "ls",
     "memdisk",
     "minicmd",
+    // Xen of hosts that extlinux started, where such a one is taken over.
+    "multiboot",
     "multiboot2",
     "newc",
     "normal",

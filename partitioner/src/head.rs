@@ -250,6 +250,30 @@ pub fn patch_core(core: &[u8], lba: Lba) -> Result<Vec<u8>, HeadError> {
     Ok(image)
 }
 
+/// How many sectors a core image has that begins at `lba` with this one: by the first entry of its
+/// block list, which must be the only one and go on right behind it.
+pub(crate) fn core_sectors(first: &[u8], lba: Lba) -> Option<u64> {
+    let entry = |at: usize| first.get(at..)?.first_chunk::<12>();
+    let [next @ .., a, b, c, d] = entry(CORE_BLOCK_LIST)?;
+    let (rest, segment) = (u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
+    let is_next = lba.get().checked_add(1) == Some(u64::from_le_bytes(*next));
+    // The list grows towards the start of the sector, up to an entry of length 0.
+    let is_one = entry(CORE_BLOCK_LIST - 12).is_some_and(|entry| entry[8..10] == [0, 0]);
+    (is_next && is_one && segment == CORE_SEGMENT && 0 < rest).then(|| u64::from(rest) + 1)
+}
+
+/// Where GRUB 2's code in this LBA 0 loads the core image from.
+pub(crate) fn core_of(lba0: &[u8]) -> Lba {
+    Lba::new(crate::inspect::le64(lba0, BOOT_KERNEL_SECTOR))
+}
+
+/// This LBA 0, whose code is that of GRUB 2, loading the core image from there.
+pub(crate) fn with_core_at(lba0: &[u8], core: Lba) -> Vec<u8> {
+    let mut block = lba0.to_vec();
+    put(&mut block, BOOT_KERNEL_SECTOR, &core.get().to_le_bytes());
+    block
+}
+
 /// The core image as it lies in its place, which it has to fit into.
 pub fn core_for(core: &[u8], place: Extent) -> Result<Vec<u8>, HeadError> {
     let image = patch_core(core, place.first())?;

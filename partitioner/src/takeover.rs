@@ -18,7 +18,7 @@ use crate::units::{BlockSize, Bytes, Extent, Lba};
 mod loader;
 mod space;
 
-pub use loader::OldLoader;
+pub use loader::{MovedCore, OldLoader};
 pub(crate) use space::edges;
 pub use space::{final_write_set, kept, trial_write_set};
 
@@ -64,6 +64,8 @@ pub struct Takeover {
     pub firmware: Firmware,
     /// How the old table is stored.
     pub source: Scheme,
+    /// The old boot loader's core image lies where the new table goes.
+    pub moved: Option<MovedCore>,
     pub trial: TablePlan,
     pub last: TablePlan,
 }
@@ -88,11 +90,11 @@ pub enum TakeoverError {
     #[error("the old partitions begin at block {first}, {need} needed for the rescue record")]
     NoRoomForRescue { first: u64, need: u64 },
     #[error(
-        "the old boot loader, {name}, keeps its code from block {at} on, before the first \
-         partition (block {first}), where the new table goes: there would be nothing to fall back \
-         to; let the old host start from its active partition instead, or install afresh"
+        "the old boot loader, {name} from block {at} on, cannot be kept: {why}; there would be \
+         nothing to fall back to: let the old host start from its active partition, or install \
+         afresh"
     )]
-    LoaderInGap { name: &'static str, at: u64, first: u64 },
+    LoaderStuck { name: &'static str, at: u64, why: &'static str },
     #[error(transparent)]
     Layout(#[from] LayoutError),
 }
@@ -111,6 +113,17 @@ pub(crate) const fn tight_rescue() -> Option<Extent> {
     Extent::new(Lba::new(TIGHT_RESCUE), Lba::new(TIGHT_FIRST - 1))
 }
 
+/// Blocks of the tail of a disk with so many, before the backup copy of the table.
+fn in_tail(disk: u64, offset: u64, blocks: u64) -> Option<Extent> {
+    let tail = disk.saturating_sub(TIGHT_TAIL.saturating_add(33));
+    Extent::with_len(Lba::new(tail.saturating_add(offset)), blocks)
+}
+
+/// Where our core image lies on a disk with a tight head.
+fn tight_core_a(disk: u64) -> Option<Extent> {
+    in_tail(disk, ARRAY_BLOCKS, CORE_BLOCKS)
+}
+
 /// Plans both tables.
 pub fn plan_takeover(
     geometry: Geometry,
@@ -123,16 +136,13 @@ pub fn plan_takeover(
     }
     let source = source(geometry, old)?;
     let parts = OldParts::find(old, &request.old)?;
-    if let (Scheme::Mbr, OldLoader::InGap { name, at }) = (source, request.loader) {
-        let (at, first) = (at.get(), parts.first().get());
-        return Err(TakeoverError::LoaderInGap { name, at, first });
-    }
     let place = Place::of(geometry, parts.first())?;
     let base = base_table(geometry, place, request, ids)?;
     let logs = base.partition(Role::Logs).map_or(base.head.first_usable, |p| p.extent.last());
     parts.stay_before(logs)?;
     let mut last = base.clone();
     last.head = place.head(geometry, HeadMap::of(geometry.block_size));
+    let moved = moved(source, request, &last.head)?;
     let mut trial = base;
     trial.head = last.head;
     trial.head.first_usable = trial.head.first_usable.min(parts.first());
@@ -160,7 +170,24 @@ pub fn plan_takeover(
     }
     trial.partitions.extend(old_parts);
     trial.partitions.sort_by_key(|planned| planned.extent);
-    Ok(Takeover { firmware: request.firmware, source, trial, last })
+    Ok(Takeover { firmware: request.firmware, source, moved, trial, last })
+}
+
+/// What LBA 0 loads has to be out of the way before the head of the disk is written. Where UEFI
+/// starts a GPT, nothing is loaded by LBA 0.
+fn moved(
+    source: Scheme,
+    request: &TakeoverRequest,
+    head: &HeadMap,
+) -> Result<Option<MovedCore>, TakeoverError> {
+    if source == Scheme::Gpt && request.firmware == Firmware::Uefi {
+        return Ok(None);
+    }
+    request.loader.moved(head).map_err(|stuck| TakeoverError::LoaderStuck {
+        name: stuck.name,
+        at: stuck.at.get(),
+        why: stuck.why,
+    })
 }
 
 fn at(plan: &mut TablePlan, role: Role) -> Option<&mut Planned> {
@@ -218,16 +245,13 @@ impl Place {
     fn head(self, geometry: Geometry, usual: Option<HeadMap>) -> HeadMap {
         let mut head = usual.unwrap_or(HeadMap::B512);
         if self == Self::Tight {
-            let from = |offset: u64, blocks: u64| {
-                let tail = geometry.blocks.saturating_sub(TIGHT_TAIL.saturating_add(33));
-                Extent::with_len(Lba::new(tail.saturating_add(offset)), blocks)
-            };
+            let disk = geometry.blocks;
             let array = Extent::with_len(Lba::new(2), ARRAY_BLOCKS);
-            if let (Some(array), Some(spare)) = (array, from(0, ARRAY_BLOCKS)) {
+            if let (Some(array), Some(spare)) = (array, in_tail(disk, 0, ARRAY_BLOCKS)) {
                 head.gpt = Some(GptMap { header: Lba::new(1), array, spare });
             }
-            head.core_a = from(ARRAY_BLOCKS, CORE_BLOCKS);
-            head.core_b = from(ARRAY_BLOCKS.saturating_add(CORE_BLOCKS), CORE_BLOCKS);
+            head.core_a = tight_core_a(disk);
+            head.core_b = in_tail(disk, ARRAY_BLOCKS.saturating_add(CORE_BLOCKS), CORE_BLOCKS);
             head.rescue = tight_rescue().unwrap_or(head.rescue);
         }
         // A boot loader chains to the old boot sector where it is one sector by itself: the last

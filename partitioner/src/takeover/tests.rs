@@ -165,11 +165,14 @@ fn what_is_refused_is_named() {
     let mut extra = old.clone();
     extra.partitions.push(found(4, 99 * GIB, 9, "0x07", None));
     refused(&extra, &request(None), "partition 4 (207618048-207618056) is neither");
-    let loader = OldLoader::InGap { name: "GRUB 2", at: Lba::new(1) };
+    let loader = OldLoader::Stuck { name: "GRUB 0.97", at: Lba::new(1), why: "it reads no GPT" };
     let grub = TakeoverRequest { loader, ..request(None) };
-    refused(&old, &grub, "GRUB 2, keeps its code from block 1 on, before the first partition (b");
-    // Behind a GPT it lies in a partition of its own, and what is there before is the table.
-    plan(&old_gpt(100 * GIB, BASIC), &TakeoverRequest { loader, ..request(Some(4)) }).unwrap();
+    refused(&old, &grub, "GRUB 0.97 from block 1 on, cannot be kept: it reads no GPT");
+    let by_bios = TakeoverRequest { loader, ..request(Some(4)) };
+    refused(&old_gpt(100 * GIB, BASIC), &by_bios, "GRUB 0.97 from block 1 on");
+    // What LBA 0 of a GPT holds does not matter to UEFI.
+    let by_uefi = TakeoverRequest { firmware: Firmware::Uefi, ..by_bios };
+    plan(&old_gpt(100 * GIB, BASIC), &by_uefi).unwrap();
     let mut large = old.clone();
     large.partitions[0].extent = Extent::with_len(Lba::new(63), 18 * GIB).unwrap();
     refused(&large, &request(None), "reaches past block 8390655");
@@ -190,4 +193,24 @@ fn what_is_refused_is_named() {
         small.to_string(),
         "the disk has 46 GiB, 46 GiB needed, and 1 MiB for the boot loader at its end"
     );
+}
+
+#[test]
+fn a_core_image_in_the_gap_is_moved_out_of_the_way() {
+    let core = |first, blocks| Extent::with_len(Lba::new(first), blocks).unwrap();
+    let with = |from| TakeoverRequest { loader: OldLoader::GrubInGap(from), ..request(None) };
+    // Behind the partitions, where there is room for two cores.
+    let takeover = plan(&old_mbr(100 * GIB), &with(core(1, 62))).unwrap();
+    let place = takeover.trial.head.core_b.unwrap();
+    let to = core(place.first().get(), 62);
+    assert_eq!(takeover.moved, Some(MovedCore { from: core(1, 62), to }));
+    assert!(trial_write_set(&takeover).iter().any(|extent| extent.contains(to)));
+    // Before a first partition at 1 MiB, unless it is in its own way.
+    let mut wide = old_mbr(100 * GIB);
+    wide.partitions[0].extent = core(2048, 4 * GIB - 2048);
+    let takeover = plan(&wide, &with(core(1, 200))).unwrap();
+    assert_eq!(takeover.moved, Some(MovedCore { from: core(1, 200), to: core(1088, 200) }));
+    assert_eq!(plan(&wide, &with(core(1088, 200))).unwrap().moved, None, "it is there already");
+    let error = plan(&wide, &with(core(600, 900))).unwrap_err().to_string();
+    assert!(error.contains("reaches into the place it would be moved to"), "{error}");
 }

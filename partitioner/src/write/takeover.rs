@@ -3,7 +3,8 @@
 //! Each function is a step; the steps stand in the order in which they are called. Each ends with a
 //! flush, finds out by reading whether an earlier run has done it, and may simply be repeated. What
 //! the current boot path reads changes in [`commit_trial`] and [`commit_last`] only; and, on a
-//! machine with BIOS, in [`switch_boot_code`], after which the old system still boots.
+//! machine with BIOS, in [`move_old_core`] and [`switch_boot_code`], after which the old system
+//! still boots.
 
 use crate::block::BlockIo;
 use crate::gpt::{self, GptBlocks, GptError};
@@ -11,17 +12,45 @@ use crate::head::{self, HeadError};
 use crate::layout::{Firmware, Role, Scheme};
 use crate::rescue::Rescue;
 use crate::table::TablePlan;
-use crate::takeover::Takeover;
+use crate::takeover::{MovedCore, Takeover};
 use crate::units::{Extent, Lba};
 
-use super::commit::{Committed, commit};
+use super::commit::{CommitError, Committed, commit};
 use super::{Before, WriteError, read_back, read_block, write_record};
 
 const LBA0: Lba = Lba::new(0);
 
-/// Saves what the disk had in LBA 0 and LBA 1, and where everything will lie. Done once: a second
-/// run finds the record and keeps it, for by then LBA 0 may be another.
-pub fn write_rescue(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
+/// Moves the core image of an old GRUB from before the first partition to where it may stay: a copy
+/// of it, whose list of blocks is its own, and then LBA 0, which loads the copy. The old system
+/// boots before and after. [`write_rescue`] begins with it, because all that follows may lie over
+/// the core image.
+pub fn move_old_core(disk: &mut dyn BlockIo, takeover: &Takeover) -> Result<Committed, WriteError> {
+    let Some(MovedCore { from, to }) = takeover.moved else { return Ok(Committed::Before) };
+    let old = read_block(disk, LBA0)?;
+    let loads = head::core_of(&old);
+    // A later step of an earlier run: our own boot code.
+    if takeover.trial.head.core_a.is_some_and(|core| core.first() == loads) {
+        return Ok(Committed::Before);
+    }
+    if loads != from.first() && loads != to.first() {
+        return Err(CommitError::Changed { disk: disk.name().to_owned(), at: LBA0 }.into());
+    }
+    let new = head::with_core_at(&old, to.first());
+    if old != new {
+        let core = head::core_for(&read_extent(disk, from)?, to)?;
+        disk.write(to.first(), &core)?;
+        disk.flush()?;
+        read_back(disk, to.first(), &core)?;
+    }
+    Ok(commit(disk, LBA0, &old, &new)?)
+}
+
+/// Saves what the disk had in LBA 0 and LBA 1, and where everything will lie, when the old boot
+/// loader is out of the way. Done once: a second run finds the record and keeps it, for by then LBA
+/// 0 may be another.
+pub fn write_rescue(disk: &mut dyn BlockIo, takeover: &Takeover) -> Result<(), WriteError> {
+    move_old_core(disk, takeover)?;
+    let plan = &takeover.trial;
     let place = plan.head.rescue;
     let have = read_extent(disk, place)?;
     if let Ok(saved) = Rescue::decode(&have, disk.block_size())

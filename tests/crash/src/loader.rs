@@ -36,6 +36,14 @@ fn sector(fill: u8) -> Vec<u8> {
     sector
 }
 
+/// As the real one says its name, and that it loads to 0x8000.
+fn grub_sector() -> Vec<u8> {
+    let mut sector = sector(0xE3);
+    sector[0x5A..0x5C].copy_from_slice(&[0x00, 0x80]);
+    sector[0x180..0x185].copy_from_slice(b"GRUB ");
+    sector
+}
+
 fn core(fill: u8, sectors: usize) -> Vec<u8> {
     let numbers = (0..u8::MAX).cycle().skip(fill.into());
     let mut core: Vec<u8> = numbers.take(sectors * 512).collect();
@@ -62,8 +70,9 @@ impl OldLoader {
         Self {
             mbr_code: sector(0xE1),
             volume_sector: sector(0xE2),
-            boot_img: sector(0xE3),
-            core_img: core(99, 8),
+            boot_img: grub_sector(),
+            // As large as it may be before a partition at sector 63.
+            core_img: core(99, 62),
             efi: (0..u8::MAX).rev().cycle().take(2000).collect(),
         }
     }

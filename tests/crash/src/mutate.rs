@@ -36,6 +36,8 @@ pub enum Base {
     Fresh(Firmware),
     Gpt(Firmware),
     Mbr,
+    /// With a GRUB before the first partition.
+    Gap,
     Upgrade,
     /// A fresh installation of 4 GiB slots in an MBR.
     Legacy,
@@ -51,6 +53,7 @@ impl Base {
                 Host::new(Scheme::Gpt, firmware)
             }
             Self::Mbr => Host::new(Scheme::Mbr, Firmware::Bios),
+            Self::Gap => Host::in_gap(Firmware::Bios),
             Self::Upgrade => Host::new(Scheme::Gpt, Firmware::Bios),
             Self::Legacy | Self::LegacyUpgrade => Host::legacy(Scheme::Gpt, Firmware::Bios),
             Self::Large(_) => Host::large(),
@@ -60,7 +63,7 @@ impl Base {
     fn record(self, host: &Host) -> Scenario {
         match self {
             Self::Fresh(_) | Self::Legacy => fresh::record(host),
-            Self::Gpt(_) | Self::Mbr => host.record(),
+            Self::Gpt(_) | Self::Mbr | Self::Gap => host.record(),
             Self::Upgrade | Self::LegacyUpgrade => upgrade::record(host),
             Self::Large(record) => record(host),
             Self::Grown(_) => grown::record(host),
@@ -232,6 +235,10 @@ mutations! {
     mbr_commit_with_table_in_flight: MBR, Spoil::NoFlush("table");
     mbr_commit_before_slot: MBR, Spoil::Move("slot", "settle");
     mbr_logs_before_bless: MBR, Spoil::Move("logs", "bless");
+    gap_not_moved: Base::Gap, Spoil::Skip("move");
+    gap_moved_after_rescue: Base::Gap, Spoil::Move("move", "wipe");
+    gap_lba0_before_core: Base::Gap, Spoil::Backwards("move");
+    gap_moved_without_flush: Base::Gap, Spoil::NoFlush("move");
     upgrade_commit_before_slot: UPGRADE, Spoil::Move("commit", "slot");
     upgrade_slot_in_flight: UPGRADE, Spoil::NoBarrier("slot", "commit");
     legacy_not_disarmed: LEGACY, Spoil::Skip("disarm");

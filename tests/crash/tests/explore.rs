@@ -44,6 +44,7 @@ fn scenarios() -> Vec<Scenario> {
         let host = Host::new(Scheme::Gpt, firmware);
         all.extend([upgrade::record(&host), grown::record(&host)]);
     }
+    all.push(Host::in_gap(bios).record());
     let large = Host::large();
     all.extend([fresh::record(&large), large.record()]);
     all.extend([upgrade::record(&large), grown::record(&large)]);

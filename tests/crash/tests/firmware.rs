@@ -51,9 +51,12 @@ fn marker(outcome: &Outcome) -> String {
 }
 
 fn host(source: Scheme, firmware: Firmware, lab: &Lab) -> Host {
-    let mut host = Host::new(source, firmware);
+    with_loaders(Host::new(source, firmware), lab)
+}
+
+fn with_loaders(mut host: Host, lab: &Lab) -> Host {
+    host.old_loader = loaders::old(lab, host.source);
     host.loader = loaders::ours(lab);
-    host.old_loader = loaders::old(lab);
     host
 }
 
@@ -140,11 +143,13 @@ fn bios_does_what_the_oracle_says() {
     let lab = Lab::new(Roots::of_bios());
     let gpt = host(Scheme::Gpt, Firmware::Bios, &lab);
     let mbr = host(Scheme::Mbr, Firmware::Bios, &lab);
-    let scenarios = [gpt.record(), mbr.record(), fresh::record(&gpt)];
+    let gap = with_loaders(Host::in_gap(Firmware::Bios), &lab);
+    let scenarios = [gpt.record(), mbr.record(), gap.record(), fresh::record(&gpt)];
     let all: Vec<Sample<'_>> = scenarios.iter().flat_map(samples).collect();
     // The states around a commit all, of the others one in four.
     let keep = |(index, sample): &(usize, Sample<'_>)| {
-        let names = ["commit", "settle", "torn", "used up", "switch", "arm", "old disk", "other"];
+        let names =
+            ["move", "commit", "settle", "torn", "used up", "switch", "arm", "old disk", "other"];
         index % 4 == 0 || names.iter().any(|name| sample.what.contains(name))
     };
     let chosen: Vec<Sample<'_>> =

@@ -15,12 +15,12 @@ fn boots(scenario: &crash_explorer::scenario::Scenario, image: &Image) -> String
 
 #[test]
 fn a_takeover_is_finished_from_wherever_it_was_cut() {
-    for (source, firmware) in [
-        (Scheme::Gpt, Firmware::Bios),
-        (Scheme::Gpt, Firmware::Uefi),
-        (Scheme::Mbr, Firmware::Bios),
+    for host in [
+        Host::new(Scheme::Gpt, Firmware::Bios),
+        Host::new(Scheme::Gpt, Firmware::Uefi),
+        Host::new(Scheme::Mbr, Firmware::Bios),
+        Host::in_gap(Firmware::Bios),
     ] {
-        let host = Host::new(source, firmware);
         let scenario = host.record();
         let takeover = host.plan(&mut host.old_disk());
         let mut image = scenario.old.clone();

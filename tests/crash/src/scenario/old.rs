@@ -9,6 +9,7 @@ use partitioner::layout::Scheme;
 use partitioner::units::{BlockSize, Extent, Lba};
 
 use super::UUID_OLD;
+use super::takeover::Chain;
 use crate::loader::{OLD_LABEL, OldLoader};
 use crate::stamps::{SECRET, Stamp};
 
@@ -48,11 +49,13 @@ pub fn kept(source: Scheme, size: BlockSize) -> Extent {
     extent(first, 4 * GIB / unit)
 }
 
-/// Root of 4 GiB from sector 63, backup of 4 GiB, storage repository; started by the boot sector of
-/// the active partition.
-pub fn mbr(loader: &OldLoader) -> MemDisk {
+/// Root of 4 GiB from sector 63, backup of 4 GiB, storage repository.
+pub fn mbr(loader: &OldLoader, chain: Chain) -> MemDisk {
     let mut disk = MemDisk::new("old", BlockSize::B512, BLOCKS);
-    let mut lba0 = loader.mbr_code.clone();
+    let mut lba0 = match chain {
+        Chain::Active => loader.mbr_code.clone(),
+        Chain::Gap => in_gap(&mut disk, loader),
+    };
     lba0[0x1B8..0x1BC].copy_from_slice(&0x1234_5678_u32.to_le_bytes());
     let sr = 63 + 8 * GIB;
     let entries =
@@ -67,9 +70,23 @@ pub fn mbr(loader: &OldLoader) -> MemDisk {
     put(&mut disk, 0, &lba0);
     let root = extent(63, 4 * GIB);
     stamp().write(&mut disk, root).expect("a disk in memory");
-    put(&mut disk, 63, &loader.volume_sector);
+    if chain == Chain::Active {
+        put(&mut disk, 63, &loader.volume_sector);
+    }
     leftovers(&mut disk, 63 + 4 * GIB, sr);
     disk
+}
+
+/// Puts a GRUB right behind LBA 0; its boot sector.
+fn in_gap(disk: &mut MemDisk, loader: &OldLoader) -> Vec<u8> {
+    let core = partitioner::head::patch_core(&loader.core_img, Lba::new(1)).expect("a core image");
+    assert!(core.len() <= 62 * 512, "{} bytes fit before sector 63", core.len());
+    put(disk, 1, &core);
+    let mut lba0 = loader.boot_img.clone();
+    // GRUB's image has code for floppy disks where the table goes.
+    lba0[0x1B8..0x1FE].fill(0);
+    lba0[0x5C..0x64].copy_from_slice(&1_u64.to_le_bytes());
+    lba0
 }
 
 /// Boot of 512 MiB, root of 3584 MiB, backup of 4 GiB, storage repository. Boot is a system

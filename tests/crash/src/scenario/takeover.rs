@@ -19,7 +19,7 @@ use partitioner::takeover::{
     self, OldNumbers, SrProof, Takeover, TakeoverRequest, final_write_set, plan_takeover,
     trial_write_set,
 };
-use partitioner::units::{BlockSize, Bytes, Extent, Lba};
+use partitioner::units::{BlockSize, Bytes, Extent};
 use partitioner::write::{WriteError, takeover as write};
 
 use super::{Scenario, UUID_A, UUID_B, Untouched, Wrong, inside, old, slots, write_boot};
@@ -36,11 +36,22 @@ pub struct Host {
     pub block_size: BlockSize,
     pub loader: Loader,
     pub old_loader: OldLoader,
+    pub chain: Chain,
     pub wrong: Wrong,
     /// What a fresh installation lays out.
     pub layout: LayoutChoice,
     /// The half up to the first commit and its clean-up alone.
     pub trial_only: bool,
+}
+
+/// How an old host with an MBR starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chain {
+    /// By the boot sector of the active partition.
+    #[default]
+    Active,
+    /// By a GRUB between LBA 0 and the first partition.
+    Gap,
 }
 
 impl Host {
@@ -51,10 +62,16 @@ impl Host {
             block_size: BlockSize::B512,
             loader: Loader::made_up(),
             old_loader: OldLoader::made_up(),
+            chain: Chain::Active,
             wrong: Wrong::Nothing,
             layout: LayoutChoice::Modern,
             trial_only: false,
         }
+    }
+
+    /// One with an MBR whose GRUB lies before the first partition.
+    pub fn in_gap(firmware: Firmware) -> Self {
+        Self { chain: Chain::Gap, ..Self::new(Scheme::Mbr, firmware) }
     }
 
     /// One that gets 4 GiB slots.
@@ -69,7 +86,11 @@ impl Host {
 
     /// As the names of scenarios have it.
     pub fn suffix(&self) -> &'static str {
-        if self.block_size == BlockSize::B512 { "" } else { " 4kn" }
+        match (self.chain, self.block_size) {
+            (Chain::Gap, _) => " gap",
+            (Chain::Active, BlockSize::B512) => "",
+            (Chain::Active, _) => " 4kn",
+        }
     }
 
     /// Where the boot loader looks for the rescue record.
@@ -79,7 +100,7 @@ impl Host {
 
     pub fn old_disk(&self) -> MemDisk {
         match self.source {
-            Scheme::Mbr => old::mbr(&self.old_loader),
+            Scheme::Mbr => old::mbr(&self.old_loader, self.chain),
             Scheme::Gpt => {
                 old::gpt(&self.old_loader, self.firmware == Firmware::Uefi, self.block_size)
             }
@@ -174,8 +195,12 @@ impl Host {
     ) -> Box<dyn BlockIo> {
         let plan = &takeover.trial;
         let mut disk = Fence::new(disk, trial_write_set(takeover));
+        if takeover.moved.is_some() {
+            log.mark("move");
+            write::move_old_core(&mut disk, takeover).expect("move");
+        }
         log.mark("rescue");
-        write::write_rescue(&mut disk, plan).expect("rescue");
+        write::write_rescue(&mut disk, takeover).expect("rescue");
         log.mark("wipe");
         write::wipe_trial(&mut disk, takeover).expect("wipe");
         log.mark("slot");
@@ -307,89 +332,4 @@ fn commit_state(disk: &Shared, boot: Extent, state: BootState) {
 
 pub(crate) use shared::{Part, Shared};
 
-mod shared {
-    //! A disk in several hands: the writers take it by reference, the boot state by value.
-
-    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-    use partitioner::block::{BlockIo, IoError};
-    use partitioner::units::{BlockSize, Extent};
-
-    use super::Lba;
-
-    #[derive(Clone, Debug)]
-    pub(crate) struct Shared(Arc<Mutex<dyn BlockIo>>);
-
-    impl Shared {
-        pub(crate) fn new(disk: impl BlockIo + 'static) -> Self {
-            Self(Arc::new(Mutex::new(disk)))
-        }
-
-        fn get(&self) -> MutexGuard<'_, dyn BlockIo + 'static> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-
-    impl BlockIo for Shared {
-        fn name(&self) -> &'static str {
-            "disk"
-        }
-        fn block_size(&self) -> BlockSize {
-            self.get().block_size()
-        }
-        fn blocks(&self) -> u64 {
-            self.get().blocks()
-        }
-        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
-            self.get().read(first, into)
-        }
-        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
-            self.get().write(first, from)
-        }
-        fn flush(&mut self) -> Result<(), IoError> {
-            self.get().flush()
-        }
-        fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
-            self.get().zero(extent)
-        }
-    }
-
-    /// A partition of it.
-    #[derive(Debug)]
-    pub(crate) struct Part {
-        pub(crate) disk: Shared,
-        pub(crate) extent: Extent,
-    }
-
-    impl Part {
-        fn outer(&self, at: Lba) -> Lba {
-            Lba::new(self.extent.first().get() + at.get())
-        }
-    }
-
-    impl BlockIo for Part {
-        fn name(&self) -> &'static str {
-            "boot partition"
-        }
-        fn block_size(&self) -> BlockSize {
-            self.disk.block_size()
-        }
-        fn blocks(&self) -> u64 {
-            self.extent.blocks()
-        }
-        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
-            let at = self.outer(first);
-            self.disk.read(at, into)
-        }
-        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
-            let at = self.outer(first);
-            self.disk.write(at, from)
-        }
-        fn flush(&mut self) -> Result<(), IoError> {
-            self.disk.flush()
-        }
-        fn zero(&mut self, _extent: Extent) -> Result<(), IoError> {
-            unreachable!("nothing zeroes a boot partition through a window")
-        }
-    }
-}
+mod shared;

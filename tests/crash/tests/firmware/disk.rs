@@ -12,6 +12,7 @@ use boot_oracle::Firmware;
 use boot_oracle::disk::Span;
 use boot_oracle::system::Systems as _;
 use crash_explorer::image::{Image, Overlay, View};
+use crash_explorer::loader::OLD_LABEL;
 use crash_explorer::scenario::{UUID_A, UUID_B, UUID_OLD};
 use crash_explorer::stamps::Stamps;
 use partitioner::ids::Guid;
@@ -20,6 +21,16 @@ use tempfile::TempDir;
 /// Longer than any boot to a marker takes on a loaded machine under emulation.
 const BOOT_MAX: Duration = Duration::from_secs(100);
 const GIB: u64 = 2_097_152;
+
+const SERIAL: &str = "serial --unit=0\nterminal_output serial\n";
+
+/// The menu of an old host, as such hosts have it: the root file system is found by its label.
+pub(crate) fn old_menu() -> String {
+    format!(
+        "{SERIAL}set default=0\nset timeout=0\nmenuentry 'XenServer' {{\n  \
+         search --label --set root {OLD_LABEL}\n  echo \"MARK old $root\"\n  halt\n}}\n"
+    )
+}
 
 /// Where root file systems may lie on the disks of a test.
 #[derive(Debug)]
@@ -54,9 +65,19 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn new(roots: Roots) -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap(), roots, count: AtomicUsize::new(0) };
-        for (name, uuid) in [("a", UUID_A), ("b", UUID_B), ("old", UUID_OLD)] {
-            lab.make_root(name, uuid);
+        for (name, uuid) in [("a", UUID_A), ("b", UUID_B)] {
+            let script = format!("{SERIAL}echo \"MARK {name}\"\nhalt\n");
+            lab.make_root(name, uuid, "boot/xenhost/slot.cfg", &script);
         }
+        let modules = lab.path("root-old/boot/grub/i386-pc");
+        std::fs::create_dir_all(&modules).unwrap();
+        for entry in std::fs::read_dir("/usr/lib/grub/i386-pc").unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|kind| kind == "mod" || kind == "lst") {
+                std::fs::copy(&path, modules.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        lab.make_root("old", UUID_OLD, "boot/grub/grub.cfg", &old_menu());
         lab
     }
 
@@ -70,18 +91,17 @@ impl Lab {
         path
     }
 
-    /// A small file system whose slot.cfg says its name and halts.
-    fn make_root(&self, name: &str, uuid: Guid) {
+    /// A small file system with a script for GRUB.
+    fn make_root(&self, name: &str, uuid: Guid, path: &str, script: &str) {
         let root = self.path(&format!("root-{name}"));
-        std::fs::create_dir_all(root.join("boot/xenhost")).unwrap();
-        let script =
-            format!("serial --unit=0\nterminal_output serial\necho \"MARK {name}\"\nhalt\n");
-        std::fs::write(root.join("boot/xenhost/slot.cfg"), script).unwrap();
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, script).unwrap();
         let (image, id, label) =
             (self.path(&format!("{name}.ext4")), uuid.to_string(), format!("root-{name}"));
         let mut args =
             ["-q", "-F", "-t", "ext4", "-U", &id, "-L", &label, "-d"].map(OsStr::new).to_vec();
-        args.extend([root.as_os_str(), image.as_os_str(), OsStr::new("8M")]);
+        args.extend([root.as_os_str(), image.as_os_str(), OsStr::new("16M")]);
         run("mke2fs", &args);
     }
 

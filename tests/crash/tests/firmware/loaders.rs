@@ -6,8 +6,9 @@ use crash_explorer::loader::{Loader, OldLoader};
 use crash_explorer::scenario::{UUID_A, UUID_B, UUID_OLD};
 use installer_core::bootcfg::{Dispatch, dispatch_cfg};
 use partitioner::head::disarmed_lba0;
+use partitioner::layout::Scheme;
 
-use crate::disk::{Lab, run};
+use crate::disk::{Lab, old_menu, run};
 
 const MODULES: &str = "part_gpt part_msdos fat ext2 normal configfile loadenv loopback probe \
                        regexp test echo search search_fs_uuid search_label chain serial terminal \
@@ -17,7 +18,7 @@ const MODULES: &str = "part_gpt part_msdos fat ext2 normal configfile loadenv lo
 fn old_cfg() -> String {
     format!(
         "set xenhost_old={UUID_OLD}\nfunction xenhost_start_old {{\n  \
-         source ($root)/boot/xenhost/slot.cfg\n}}\n"
+         configfile ($root)/boot/grub/grub.cfg\n}}\n"
     )
 }
 
@@ -47,24 +48,30 @@ pub(crate) fn ours(lab: &Lab) -> Loader {
     }
 }
 
-pub(crate) fn old(lab: &Lab) -> OldLoader {
-    let image = |format: &str, out: &str, script: &str, disk: &str| {
-        let script = lab.put(&format!("{out}.cfg"), script.as_bytes());
-        let out = lab.path(out);
-        let mut args = ["-O", format, "-p", "/", "-c"].map(OsStr::new).to_vec();
-        args.extend([script.as_os_str(), OsStr::new("-o"), out.as_os_str()]);
-        args.extend(MODULES.split_whitespace().chain(disk.split_whitespace()).map(OsStr::new));
-        run("grub-mkimage", &args);
-        std::fs::read(out).unwrap()
+/// What an old host starts with: on BIOS a core image that reads the rest of GRUB from its root, by
+/// number, as `grub-install` makes it; on UEFI a loader that reads the menu beside it.
+pub(crate) fn old(lab: &Lab, source: Scheme) -> OldLoader {
+    let map = match source {
+        Scheme::Gpt => "gpt",
+        Scheme::Mbr => "msdos",
     };
-    let by_number = "set root=hd0,gpt1\nnormal ($root)/boot/xenhost/slot.cfg\n";
-    let by_label = "search --label root-old --set=root\nnormal ($root)/boot/xenhost/slot.cfg\n";
+    let core = lab.path("old.img");
+    let (prefix, part) = (format!("(,{map}1)/boot/grub"), format!("part_{map}"));
+    let mut args = ["-O", "i386-pc", "-p", &prefix, "-o"].map(OsStr::new).to_vec();
+    args.extend([core.as_os_str(), OsStr::new("biosdisk"), OsStr::new("ext2")]);
+    args.push(OsStr::new(&part));
+    run("grub-mkimage", &args);
+    let (menu, efi) = (lab.put("old.cfg", old_menu().as_bytes()), lab.path("old.efi"));
+    let mut args = ["-O", "x86_64-efi", "-p", "/", "-c"].map(OsStr::new).to_vec();
+    args.extend([menu.as_os_str(), OsStr::new("-o"), efi.as_os_str()]);
+    args.extend(MODULES.split_whitespace().map(OsStr::new));
+    run("grub-mkimage", &args);
     OldLoader {
         mbr_code: mbr_code(),
         volume_sector: disarmed_lba0("MARK old\r\n").to_vec(),
         boot_img: std::fs::read("/usr/lib/grub/i386-pc/boot.img").unwrap(),
-        core_img: image("i386-pc", "old.img", by_number, "biosdisk"),
-        efi: image("x86_64-efi", "old.efi", by_label, ""),
+        core_img: std::fs::read(core).unwrap(),
+        efi: std::fs::read(efi).unwrap(),
     }
 }
 
