@@ -25,7 +25,7 @@ mod world;
 
 pub use find::{FindError, boot_partition};
 pub(crate) use find::{disk_of_root, node_of};
-pub use state::{BootFiles, StateFileError};
+pub use state::{BootFiles, NoState, StateFileError};
 pub use world::ThisHost;
 
 const INVENTORY: &str = "etc/xenhost/inventory.json";

@@ -28,9 +28,18 @@ pub enum StateFileError {
     #[error("{volume}: {file} has {have} bytes, {want} needed")]
     Length { volume: String, file: &'static str, have: u32, want: usize },
     #[error("{volume}: neither copy of the boot state is readable: {first}; {second}")]
-    Unreadable { volume: String, first: Box<StateError>, second: Box<StateError> },
+    Unreadable { volume: String, first: Box<NoState>, second: Box<NoState> },
     #[error("{volume}: {file} reads back other bytes than were written")]
     NotRead { volume: String, file: &'static str },
+}
+
+/// Why one copy holds no state.
+#[derive(Debug, thiserror::Error)]
+pub enum NoState {
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// The files of the boot state, found and checked once.
@@ -53,23 +62,26 @@ impl<'v> BootFiles<'v> {
     /// The state as the boot loader takes it: the first file, and its copy where that is
     /// unreadable.
     pub fn state(&mut self) -> Result<BootState, StateFileError> {
-        let first = self.read(self.state)?;
-        let first = match BootState::decode(&first) {
+        let first = match self.look(self.state) {
             Ok(state) => return Ok(state),
             Err(error) => Box::new(error),
         };
-        let second = self.read(self.copy)?;
-        BootState::decode(&second).map_err(|second| StateFileError::Unreadable {
+        self.look(self.copy).map_err(|second| StateFileError::Unreadable {
             volume: self.volume.name().to_owned(),
             first,
             second: Box::new(second),
         })
     }
 
+    /// One copy. A block that the disk gives an error for is as good as one of garbage.
+    fn look(&mut self, file: Located) -> Result<BootState, NoState> {
+        Ok(BootState::decode(&self.read(file)?)?)
+    }
+
     /// Do both files hold the same state?
     pub fn copies_agree(&mut self) -> Result<bool, StateFileError> {
-        let (first, second) = (self.read(self.state)?, self.read(self.copy)?);
-        Ok(BootState::decode(&first).ok() == BootState::decode(&second).ok())
+        let (first, second) = (self.look(self.state).ok(), self.look(self.copy).ok());
+        Ok(first == second)
     }
 
     /// The blocks of the volume that this value ever writes, and the one of the counter.
@@ -111,11 +123,13 @@ impl<'v> BootFiles<'v> {
 
     /// The commit: the copy first, which nothing reads while the first file is whole, then the
     /// first file. A cut between them leaves the old state, and the new one in a copy that is
-    /// rewritten.
+    /// rewritten. After a cut that has torn the first file the copy is all there is, and it has to
+    /// stay until that is whole again.
     pub fn commit(&mut self, state: BootState) -> Result<(), StateFileError> {
+        let (first, copy) = ((self.state, STATE), (self.copy, STATE_COPY));
+        let order = if self.look(self.state).is_ok() { [copy, first] } else { [first, copy] };
         let block = state.encode();
-        self.overwrite(self.copy, STATE_COPY, &block)?;
-        self.overwrite(self.state, STATE, &block)
+        order.into_iter().try_for_each(|(file, name)| self.overwrite(file, name, &block))
     }
 
     /// An earlier try that failed is no news after a good boot; the journal still has it.
@@ -146,9 +160,13 @@ impl<'v> BootFiles<'v> {
         name: &'static str,
         content: &[u8; BLOCK_BYTES],
     ) -> Result<(), StateFileError> {
-        let mut block = self.read(file)?;
         // With 4096-byte blocks the rest of the file and its slack lie in the same block and stay.
-        for (to, from) in block.iter_mut().zip(content.iter().take(LIVE_BYTES)) {
+        // A block that cannot be read becomes readable by being written.
+        let (mut block, len) = match self.read(file) {
+            Ok(block) => (block, LIVE_BYTES),
+            Err(_) => (self.live_blocks(), BLOCK_BYTES),
+        };
+        for (to, from) in block.iter_mut().zip(content.iter().take(len)) {
             *to = *from;
         }
         self.volume.flush()?;

@@ -203,6 +203,24 @@ fn either_state_file_may_be_damaged() {
     }
 }
 
+/// A cut has torn the first file: until that is whole again, nothing may happen to the copy.
+#[test]
+fn the_only_readable_copy_is_written_last() {
+    for (damaged, last) in [("state.env", "state2.env"), ("state2.env", "state.env")] {
+        let mut dom0 = Dom0::new(Slot::B, TRIAL);
+        dom0.damage(damaged);
+        let mut disk = FileDisk::open(&dom0.boot(), BlockSize::B512).unwrap();
+        let last = crate::fat_locate::locate(&mut disk, &format!("xenhost/{last}")).unwrap().first;
+        dom0.bless();
+        let entries = dom0.log.as_ref().unwrap().entries();
+        let mut writes = entries.iter().filter_map(|entry| match entry {
+            Entry::Write { first, .. } => Some(*first),
+            Entry::Zero { .. } | Entry::Flush | Entry::Mark(_) => None,
+        });
+        assert_eq!(writes.next_back(), Some(last), "{damaged} was damaged");
+    }
+}
+
 #[test]
 fn without_any_state_nothing_is_written() {
     let mut dom0 = Dom0::new(Slot::A, BootState::FRESH);
