@@ -21,9 +21,11 @@ use partitioner::partuuid::PartUuid;
 #[path = "firmware/machine.rs"]
 mod machine;
 
-use machine::{Disk, Files, Media, SLOT_A, SLOT_B, run};
+use machine::{Disk, Files, Media, SLOT_A, SLOT_B, Starts, run};
 
 const GARBAGE: [u8; 1024] = [0xA5; 1024];
+/// The menu of a trial that is over and has nothing behind it.
+const ASKS: &str = "start slot a, which is on trial";
 
 fn state(slot: Slot, other: Other, trial: Trial) -> Vec<u8> {
     BootState { slot, other, trial, generation: 3 }.encode().to_vec()
@@ -46,7 +48,14 @@ fn steady(slot: Slot, other: Other) -> Files {
 /// Boots once; each text must be said, in this order. Returns what `tries.env` holds then.
 #[track_caller]
 fn says(disk: &Disk, media: Media, texts: &[&str]) -> String {
-    let said = disk.boot(media);
+    said_by(disk, Starts::Bios, media, texts);
+    disk.tries()
+}
+
+/// The same in either firmware.
+#[track_caller]
+fn said_by(disk: &Disk, starts: Starts, media: Media, texts: &[&str]) {
+    let said = disk.boot(starts, media);
     let mut rest = said.as_str();
     for text in texts {
         let Some((_, after)) = rest.split_once(text) else {
@@ -54,7 +63,6 @@ fn says(disk: &Disk, media: Media, texts: &[&str]) -> String {
         };
         rest = after;
     }
-    disk.tries()
 }
 
 #[test]
@@ -78,12 +86,13 @@ fn grub_accepts_the_scripts() {
 fn a_trial_is_counted_and_then_given_up() {
     let disk = Disk::make();
     disk.put(&trial(&tries_block(3)));
-    let trial_of_b = ["xenhost: slot b is on trial", "xenhost: booting slot b", "MARK b hd0,gpt2"];
+    let trial_of_b =
+        ["xenhost: slot b is on trial", "xenhost: booting slot b", "MARK b hd0,gpt2 xenhost.trial"];
     assert_eq!(says(&disk, Media::Writable, &trial_of_b), "2");
     assert_eq!(says(&disk, Media::Writable, &trial_of_b), "1");
     assert_eq!(says(&disk, Media::Writable, &trial_of_b), "0");
     let given_up =
-        ["started three times and not blessed", "xenhost: booting slot a", "MARK a hd0,gpt1"];
+        ["started three times and not blessed", "xenhost: booting slot a", "MARK a hd0,gpt1 ."];
     assert_eq!(says(&disk, Media::Writable, &given_up), "0");
 }
 
@@ -99,12 +108,45 @@ fn a_try_that_cannot_be_counted_is_not_made() {
     assert_eq!(says(&disk, Media::ReadOnly, &said), "2");
 }
 
+/// In both firmwares: each boot finds the same, and would find it for ever if it started the trial.
+#[test]
+fn a_counter_on_a_bad_sector_never_loops() {
+    const FELL: &str = "MARK a hd0,gpt1 .";
+    let disk = Disk::make();
+    disk.put(&trial(&tries_block(3)));
+    for starts in [Starts::Bios, Starts::Uefi] {
+        let unreadable = ["count of tries cannot be read", "xenhost: booting slot a", FELL];
+        said_by(&disk, starts, Media::CounterUnreadable, &unreadable);
+        let unwritable = ["count of tries cannot be saved", "xenhost: booting slot a", FELL];
+        said_by(&disk, starts, Media::CounterUnwritable, &unwritable);
+        assert_eq!(disk.tries(), "3", "{starts:?}");
+    }
+    disk.put(&trial(&GARBAGE));
+    said_by(&disk, Starts::Uefi, Media::Writable, &["count of tries cannot be read", FELL]);
+}
+
+#[test]
+fn a_bad_counter_without_another_system_waits_at_the_menu() {
+    let disk = Disk::make();
+    let pending = state(Slot::A, Other::None, Trial::Pending);
+    disk.put(&Files { state: pending.clone(), copy: pending, tries: tries_block(3).to_vec() });
+    let said = disk.boot_until(Starts::Bios, Media::CounterUnreadable, ASKS);
+    assert!(said.contains("count of tries cannot be read"), "{said}");
+    assert!(!said.contains("booting slot"), "{said}");
+    let none = "there is no other system to boot";
+    for starts in [Starts::Bios, Starts::Uefi] {
+        let said = disk.boot_until(starts, Media::CounterUnwritable, none);
+        assert!(said.contains("count of tries cannot be saved"), "{starts:?}: {said}");
+        assert!(!said.contains("booting slot"), "{starts:?}: {said}");
+    }
+}
+
 #[test]
 fn without_another_system_it_waits_at_the_menu() {
     let disk = Disk::make();
     let pending = state(Slot::A, Other::None, Trial::Pending);
     disk.put(&Files { state: pending.clone(), copy: pending, tries: tries_block(0).to_vec() });
-    let said = disk.boot_until("start slot a, which is on trial");
+    let said = disk.boot_until(Starts::Bios, Media::Writable, ASKS);
     assert!(said.contains("there is no other system to boot"), "{said}");
     assert!(!said.contains("booting slot"), "{said}");
 }
@@ -148,7 +190,7 @@ fn a_slot_that_does_not_start_gives_way_to_the_other() {
         "xenhost: /boot/xen.gz is missing",
         "no Xen and kernel of this slot could be started",
         "xenhost: slot b did not start",
-        "MARK a hd0,gpt1",
+        "MARK a hd0,gpt1 .",
     ];
     assert_eq!(says(&disk, Media::Writable, &said), "2");
     disk.put(&steady(Slot::B, Other::A));

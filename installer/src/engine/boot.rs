@@ -10,6 +10,11 @@ use crate::payload;
 
 /// FAT label of the boot partition.
 const LABEL: &str = "XENHOSTBOOT";
+/// Files of zeros that keep the files apart which the boot loader reads. GRUB reads 64 sectors at
+/// once, and in a BIOS an error in one of them makes it take to cylinders and heads, by which it
+/// reaches 8 GiB: one bad sector would take the script, both states and the count with it.
+const GAPS: [&str; 4] = ["xenhost/gap1", "xenhost/gap2", "xenhost/gap3", "xenhost/gap4"];
+static GAP: [u8; 64 * 512] = [0; 64 * 512];
 pub(super) const STATE_FILES: [&str; 2] = ["xenhost/state.env", "xenhost/state2.env"];
 
 impl Work<'_> {
@@ -21,11 +26,16 @@ impl Work<'_> {
         let (tries, reason) = (tries_block(TRIES), reason_block(""));
         let file = |path, bytes| FatFile { path, bytes };
         let [state_file, state_copy] = STATE_FILES;
+        let [gap1, gap2, gap3, gap4] = GAPS.map(|path| file(path, &GAP));
         let mut files = vec![
             file("xenhost/dispatch.cfg", dispatch.as_bytes()),
+            gap1,
             file(state_file, &state[..]),
+            gap2,
             file(state_copy, &state),
+            gap3,
             file("xenhost/tries.env", &tries),
+            gap4,
             file("xenhost/reason.txt", &reason),
         ];
         let kind = match plan.table.scheme {

@@ -62,6 +62,7 @@ fn start(cfg: &mut String, conf: &BootConf, number: u32, files: &BootFiles) {
     let xen_args = quoted(&conf.xen_args);
     let root = quoted(&[format!("root={}", conf.root)]);
     let kernel_args = quoted(&conf.kernel_args);
+    let dispatched = "$xenhost_lost $xenhost_trial $xenhost_kernel";
     put(
         cfg,
         &format!(
@@ -77,7 +78,7 @@ function xenhost_start_{number} {{
   done
   echo 'xenhost: loading {xen} and {kernel}'
   if multiboot2 ($root){xen} placeholder{xen_args} $xenhost_xen; then
-    if module2 ($root){kernel} placeholder{root}{kernel_args} $xenhost_lost $xenhost_kernel; then
+    if module2 ($root){kernel} placeholder{root}{kernel_args} {dispatched}; then
       if module2 --nounzip ($root){initrd}; then
         boot
       fi

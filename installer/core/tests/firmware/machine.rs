@@ -1,7 +1,10 @@
 //! A scratch disk with the real partition table, and the machine that boots it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -23,7 +26,7 @@ pub(crate) const SLOT_B: Guid = Guid::from_u128(0xbbbb_bbbb_0000_4000_8000_0000_
 
 /// Longer than any boot to a marker takes on a loaded machine under emulation.
 const BOOT_MAX: Duration = Duration::from_secs(120);
-const MODULES: &str = "biosdisk part_gpt part_msdos fat ext2 normal configfile loadenv probe \
+const MODULES: &str = "part_gpt part_msdos fat ext2 normal configfile loadenv probe \
                        regexp test echo search search_fs_uuid multiboot2 linux chain serial \
                        terminal sleep reboot halt gzio true minicmd";
 
@@ -35,16 +38,36 @@ pub(crate) struct Files {
     pub(crate) tries: Vec<u8>,
 }
 
+/// What the disk does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
     Writable,
     ReadOnly,
+    /// The sector with the count of tries cannot be read.
+    CounterUnreadable,
+    /// It can be read, and gives an error when it is written.
+    CounterUnwritable,
+}
+
+/// What starts the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Starts {
+    Bios,
+    Uefi,
 }
 
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: TempDir,
     table: TablePlan,
+    /// The first sector of each state file on the boot partition.
+    places: BTreeMap<&'static str, u64>,
+}
+
+const STATE_FILES: [&str; 3] = ["state.env", "state2.env", "tries.env"];
+
+fn named(name: &str) -> Vec<u8> {
+    format!("{name:~<1024}").into_bytes()
 }
 
 impl Disk {
@@ -56,16 +79,16 @@ impl Disk {
         let request =
             TableRequest { boot_size: Some(Bytes::mib(300)), ..TableRequest::new(Firmware::Bios) };
         let table = plan_table(geometry, &request, &mut Ids::from_seed([7; 32])).unwrap();
-        let mut disk = Self { folder, table };
+        let mut disk = Self { folder, table, places: BTreeMap::new() };
         let mut file = FileDisk::create(&disk.path(), size, BlockSize::B512).unwrap();
-        let (boot, core) = disk.loader();
+        let (boot, core, efi) = disk.loaders();
         write::write_table(&mut file, &disk.table).unwrap();
         write::write_core(&mut file, &disk.table, &core).unwrap();
         write::arm(&mut file, &write::lba0(&disk.table, &boot).unwrap()).unwrap();
         drop(file);
-        disk.make_boot();
+        disk.make_boot(&efi);
         for slot in [Slot::A, Slot::B] {
-            let mark = format!("echo \"MARK {slot} $root\"\nhalt\n");
+            let mark = format!("echo \"MARK {slot} $root $xenhost_trial.\"\nhalt\n");
             disk.write_slot(slot, &mark, &[]);
         }
         disk
@@ -75,42 +98,62 @@ impl Disk {
         self.folder.path().join("disk.img")
     }
 
-    /// GRUB's boot sector and core image, with a script that finds the boot partition.
-    fn loader(&self) -> (Vec<u8>, Vec<u8>) {
+    /// GRUB's boot sector, core image and EFI program, with a script that finds the boot partition.
+    fn loaders(&self) -> (Vec<u8>, Vec<u8>, PathBuf) {
         let number = self.table.partition(Role::Boot).unwrap().number;
         let early = format!(
             "set esp=hd0,gpt{number}\nset bootdisk=hd0\nexport esp\nexport bootdisk\n\
              normal ($esp)/xenhost/dispatch.cfg\n"
         );
-        let (script, core) = (self.scratch("early.cfg"), self.scratch("core.img"));
+        let script = self.scratch("early.cfg");
         std::fs::write(&script, early).unwrap();
-        let mut args = ["-O", "i386-pc", "-p", "/xenhost", "-c"].map(OsStr::new).to_vec();
-        args.extend([script.as_os_str(), OsStr::new("-o"), core.as_os_str()]);
-        args.extend(MODULES.split_whitespace().map(OsStr::new));
-        run("grub-mkimage", &args);
+        let image = |format: &str, name: &str, disk: &str| {
+            let out = self.scratch(name);
+            let mut args = ["-O", format, "-p", "/xenhost", "-c"].map(OsStr::new).to_vec();
+            args.extend([script.as_os_str(), OsStr::new("-o"), out.as_os_str()]);
+            args.extend(MODULES.split_whitespace().chain(disk.split_whitespace()).map(OsStr::new));
+            run("grub-mkimage", &args);
+            out
+        };
+        let core = image("i386-pc", "core.img", "biosdisk");
         let boot = std::fs::read("/usr/lib/grub/i386-pc/boot.img").unwrap();
-        (boot, std::fs::read(core).unwrap())
+        (boot, std::fs::read(core).unwrap(), image("x86_64-efi", "bootx64.efi", ""))
     }
 
     /// The boot partition is made in a file of its own: mtools loses offsets beyond 4 GiB.
-    fn make_boot(&self) {
+    fn make_boot(&mut self, efi: &Path) {
         let (path, kib) = (self.fat(), (self.bytes(Role::Boot) >> 10).to_string());
         let mut args = ["-C", "-F", "32", "-n", "XENHOSTBOOT"].map(OsStr::new).to_vec();
         args.extend([path.as_os_str(), OsStr::new(&kib)]);
         run("mkfs.vfat", &args);
-        self.mtools("mmd", &["::/xenhost"]);
+        self.mtools("mmd", &["::/xenhost", "::/EFI", "::/EFI/BOOT"]);
+        self.mtools("mcopy", &[efi.to_str().unwrap(), "::/EFI/BOOT/BOOTX64.EFI"]);
         let text = dispatch_cfg(&Dispatch { slot_a: SLOT_A, slot_b: SLOT_B });
         // No one is there to read the menu.
         self.copy("dispatch.cfg", text.replace("set timeout=5", "set timeout=0").as_bytes());
+        // As far apart as the installer puts them; each first holds its name, to be found by.
+        for name in STATE_FILES {
+            self.copy(&format!("gap-{name}"), &vec![0; 32 << 10]);
+            self.copy(name, &named(name));
+        }
+        let volume = std::fs::read(self.fat()).unwrap();
+        let place = |name: &&'static str| {
+            let wanted = named(name);
+            let mut all = (0..).zip(volume.chunks(512)).filter(|(_, at)| **at == wanted[..512]);
+            let (at, _) = all.next().expect("the file is on the volume");
+            (*name, at)
+        };
+        self.places = STATE_FILES.iter().map(place).collect();
     }
 
+    /// In place, as the installed host does.
     pub(crate) fn put(&self, files: &Files) {
-        self.copy("state.env", &files.state);
-        self.copy("state2.env", &files.copy);
-        // GRUB overwrites whole blocks of the file, so that it has its full length from the start.
-        let mut tries = files.tries.clone();
-        tries.resize(1024, b'#');
-        self.copy("tries.env", &tries);
+        let volume = File::options().write(true).open(self.fat()).unwrap();
+        for (name, bytes) in STATE_FILES.iter().zip([&files.state, &files.copy, &files.tries]) {
+            let mut bytes = bytes.clone();
+            bytes.resize(1024, b'#');
+            volume.write_all_at(&bytes, self.places[name] * 512).unwrap();
+        }
         let mib = format!("seek={}", self.offset(Role::Boot) >> 20);
         Self::dd(&self.fat(), &self.path(), &[&mib, "conv=notrunc"]);
     }
@@ -148,17 +191,17 @@ impl Disk {
     }
 
     /// Boots until the machine halts; what it said on its serial port.
-    pub(crate) fn boot(&self, media: Media) -> String {
-        self.watch(media, None)
+    pub(crate) fn boot(&self, starts: Starts, media: Media) -> String {
+        self.watch(starts, media, None)
     }
 
     /// Boots until the text is said, and then cuts the power.
-    pub(crate) fn boot_until(&self, text: &str) -> String {
-        self.watch(Media::Writable, Some(text))
+    pub(crate) fn boot_until(&self, starts: Starts, media: Media, text: &str) -> String {
+        self.watch(starts, media, Some(text))
     }
 
-    fn watch(&self, media: Media, until: Option<&str>) -> String {
-        let mut child = self.machine(media).spawn().unwrap();
+    fn watch(&self, starts: Starts, media: Media, until: Option<&str>) -> String {
+        let mut child = self.machine(starts, media).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         let (sender, receiver) = mpsc::channel();
         let reader = thread::spawn(move || {
@@ -188,22 +231,45 @@ impl Disk {
         said
     }
 
-    fn machine(&self, media: Media) -> Command {
-        let read_only = match media {
-            Media::Writable => "off",
-            Media::ReadOnly => "on",
-        };
-        let path = self.path();
-        let drive = format!("file={},if=none,id=d,format=raw,readonly={read_only}", path.display());
+    fn machine(&self, starts: Starts, media: Media) -> Command {
         need("qemu-system-x86_64");
         let mut command = Command::new("qemu-system-x86_64");
         command
-            .args(["-M", "pc", "-accel", "tcg", "-cpu", "qemu64", "-m", "128", "-nodefaults"])
-            .args(["-no-reboot", "-display", "none", "-serial", "stdio", "-drive", &drive])
-            .args(["-device", "virtio-blk-pci,drive=d"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .args(["-accel", "tcg", "-cpu", "qemu64", "-nodefaults"])
+            .args(["-no-reboot", "-display", "none", "-serial", "stdio"])
+            .args(["-blockdev", &self.drive(media), "-device", "virtio-blk-pci,drive=d"]);
+        match starts {
+            Starts::Bios => command.args(["-M", "pc", "-m", "128"]),
+            Starts::Uefi => {
+                let code =
+                    "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd";
+                let vars =
+                    "if=pflash,format=raw,unit=1,snapshot=on,file=/usr/share/OVMF/OVMF_VARS.fd";
+                command.args(["-M", "q35", "-m", "256", "-drive", code, "-drive", vars])
+            }
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
+    }
+
+    /// The disk as QEMU is told of it: its `blkdebug` gives the errors.
+    fn drive(&self, media: Media) -> String {
+        let path = self.path();
+        let file = format!(r#"{{"driver":"file","filename":"{}"}}"#, path.display());
+        let read_only = media == Media::ReadOnly;
+        let fails = match media {
+            Media::Writable | Media::ReadOnly => None,
+            Media::CounterUnreadable => Some("read"),
+            Media::CounterUnwritable => Some("write"),
+        };
+        let below = fails.map_or(file.clone(), |io| {
+            let sector = self.offset(Role::Boot) / 512 + self.places["tries.env"];
+            format!(
+                r#"{{"driver":"blkdebug","image":{file},"inject-error":[{{"event":"none",
+                    "iotype":"{io}","errno":5,"sector":{sector}}}]}}"#
+            )
+        });
+        format!(r#"{{"driver":"raw","node-name":"d","read-only":{read_only},"file":{below}}}"#)
     }
 
     fn copy(&self, name: &str, content: &[u8]) {

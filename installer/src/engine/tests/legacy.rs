@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+use partitioner::block::window::Window;
+use partitioner::units::Extent;
+
 use super::*;
 use crate::fat_locate;
 
@@ -99,4 +102,24 @@ fn a_gpt_is_installed_for_uefi() {
     must("/usr/sbin/fsck.vfat", &["-n"], &boot);
     let facts = scene.facts();
     assert_eq!(resolve(ANSWERS, &facts).unwrap_err().exit, Exit::Done);
+}
+
+/// One bad sector takes one of them: GRUB in a BIOS reads 64 sectors or none.
+#[test]
+fn what_the_boot_loader_reads_lies_apart() {
+    let files = ["state.env", "state2.env", "tries.env", "reason.txt"];
+    for (firmware, number) in [(Firmware::Bios, 256), (Firmware::Uefi, 2048)] {
+        let scene = scene(firmware);
+        scene.install(&mut |_| {}).unwrap();
+        let mut disk = FileDisk::open(&scene.path("disk.img"), BlockSize::B512).unwrap();
+        let blocks = disk.blocks() - number;
+        let rest = Extent::with_len(Lba::new(number), blocks).unwrap();
+        let mut volume = Window::new(&mut disk, rest).unwrap();
+        let mut pieces: Vec<u64> = Vec::new();
+        for file in files {
+            let found = fat_locate::locate(&mut volume, &format!("xenhost/{file}")).unwrap();
+            pieces.push((number + found.first.get()) / 64);
+        }
+        assert!(pieces.is_sorted() && pieces.windows(2).all(|w| w[0] != w[1]), "{pieces:?}");
+    }
 }
