@@ -166,13 +166,18 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 /// A file system with the least that an installation needs.
 pub(crate) fn dom0(dir: &Path) -> Vec<u8> {
+    dom0_with(dir, &thing())
+}
+
+/// The same with this as its largest file.
+pub(crate) fn dom0_with(dir: &Path, thing: &[u8]) -> Vec<u8> {
     let tree = dir.join("tree");
     for folder in ["etc/default", "boot", "root", "usr/bin"] {
         fs::create_dir_all(tree.join(folder)).unwrap();
     }
     fs::write(tree.join("etc/shadow"), "root:*:1:0:99999:7:::\nsshd:!:1::::::\n").unwrap();
     fs::write(tree.join("etc/hostname"), "build-machine\n").unwrap();
-    fs::write(tree.join("usr/bin/thing"), thing()).unwrap();
+    fs::write(tree.join("usr/bin/thing"), thing).unwrap();
     for file in ["xen-4.20-amd64.gz", "vmlinuz-6.12.0-amd64", "initrd.img-6.12.0-amd64"] {
         fs::write(tree.join("boot").join(file), noise(9, 100_000)).unwrap();
     }

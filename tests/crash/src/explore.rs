@@ -119,6 +119,21 @@ pub fn state(
     None
 }
 
+/// So many states of each epoch, by chance: to go on from.
+pub fn samples(old: &Image, steps: &[Step], seed: u64, of_each: usize) -> Vec<Image> {
+    let mut durable = old.clone();
+    let mut all = Vec::new();
+    for (index, epoch) in epochs(old, steps).iter().enumerate() {
+        let mut random = Random::new(seed ^ u64::try_from(index).unwrap_or(0) << 32);
+        for _ in 0..of_each {
+            let recipe = by_chance(index, epoch.atoms.len(), &mut random);
+            all.push(durable.with(&lay(epoch, &recipe)));
+        }
+        durable = durable.with(&lay(epoch, &whole(index, epoch)));
+    }
+    all
+}
+
 fn one(
     durable: &Image,
     overlay: &Overlay,

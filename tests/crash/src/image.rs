@@ -96,12 +96,24 @@ impl Image {
         image
     }
 
+    /// The same where an unreadable block is one of garbage, as in a file.
+    #[must_use]
+    pub fn readable(mut self) -> Self {
+        let garbage: Arc<[u8]> = self.bytes_of(&Block::Unreadable).into();
+        for block in self.data.values_mut() {
+            if *block == Block::Unreadable {
+                *block = Block::Bytes(Arc::clone(&garbage));
+            }
+        }
+        self
+    }
+
     /// The blocks in use, in order.
     pub fn used(&self) -> impl Iterator<Item = (u64, &Block)> {
         self.data.iter().map(|(lba, block)| (*lba, block))
     }
 
-    /// The same as a disk that can be written. An unreadable block is one of garbage there.
+    /// The same as a disk that can be written; see [`Self::readable`].
     pub fn to_mem(&self, name: &str) -> MemDisk {
         let bytes = u32::try_from(self.block_bytes).expect("a block is small");
         let size = BlockSize::new(bytes).expect("it was the size of a disk's blocks");

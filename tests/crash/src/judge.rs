@@ -79,11 +79,12 @@ impl<'a> Promises<'a> {
     /// Where a state stands, or what is wrong with it.
     fn progress(&self, outcome: &Outcome) -> Result<Progress, String> {
         let progress = match outcome {
+            // First: what begins with the new system, as a trial does, has to keep it.
+            Outcome::Boots { version, .. } if version == "new" => Progress::New,
             _ if *outcome == self.initial => Progress::Old,
             Outcome::Boots { version, .. } if version == "old" && self.scenario.keeps_old => {
                 Progress::Old
             }
-            Outcome::Boots { version, .. } if version == "new" => Progress::New,
             Outcome::Message if !self.scenario.keeps_old => Progress::Message,
             Outcome::Boots { .. }
             | Outcome::Message

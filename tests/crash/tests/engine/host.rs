@@ -2,93 +2,89 @@
 //! with every write to the disk recorded.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
-use crash_explorer::epochs::{Step, steps};
-use crash_explorer::image::{Block, Image};
-use installer::bless::{self, BlessError, BootFiles, Limits, World};
-use installer::boot_menu::BootMenuError;
-use installer::call::{Call, CallError, Output, Processes, Run};
+use crash_explorer::epochs::{Step, performed, steps};
+use installer::bless::{self, BootFiles, Limits};
+use installer::call::{Call, Processes, Run};
 use installer::cancel::Cancel;
 use installer::host::image::ImageHost;
 use installer::release_dir::Release;
-use installer::upgrade::{self, AtRest, read, rollback, root, root::SlotRoot};
+use installer::upgrade::root::SlotRoot;
+use installer::upgrade::{self, AtRest, read, rollback};
 use installer::{engine, probe};
 use installer_core::bootstate::Slot;
 use installer_core::event::Event;
 use installer_core::facts::{Firmware, HostFacts, MachineFacts};
-use installer_core::release::{MANIFEST, Manifest};
 use installer_core::request::{self, Refusal};
 use installer_core::upgrade::{self as core, UpgradeFacts, UpgradePlan, Wish};
 use installer_core::{answers, plan};
-use partitioner::block::BlockIo;
-use partitioner::block::file::FileDisk;
-use partitioner::block::recorder::{Log, Recorder};
 use partitioner::block::window::Window;
 use partitioner::ids::Ids;
 use partitioner::layout::Role;
 use partitioner::table::{TablePlan, write_set};
-use partitioner::units::{BlockSize, Bytes, Extent};
-use rustix::fs::{SeekFrom, seek};
-use tempfile::TempDir;
+use partitioner::units::{Bytes, Extent};
 
-use super::testing::{ANSWERS, TinyRelease, dom0};
+use super::disk::{BLOCK, Scratch};
+use super::releases::{VERSIONS, release};
+use super::running::{Health, Running};
+use super::testing::{ANSWERS, TinyRelease};
 
-const SIZE: Bytes = Bytes::gib(46);
-const BLOCK: BlockSize = BlockSize::B512;
-/// Releases, oldest first. The first is the one that is installed.
-pub(crate) const VERSIONS: [&str; 4] = ["0.1.0", "0.2.0", "0.3.0", "0.4.0"];
-/// Names the release in a slot; no other file tells it to the oracle.
-pub(crate) const VERSION_FILE: &str = "etc/release-mark";
+const INVENTORY: &str = "etc/xenhost/inventory.json";
 const BLESSED: &str = "var/lib/xenhost/blessed.json";
+
+/// What decides a host's table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    size: Bytes,
+    installed_by: Firmware,
+    /// What starts it.
+    pub(crate) started_by: &'static [boot_oracle::Firmware],
+}
+
+const BOTH: &[boot_oracle::Firmware] = &[boot_oracle::Firmware::Bios, boot_oracle::Firmware::Uefi];
+
+impl Shape {
+    pub(crate) const MODERN: Self = Self {
+        name: "modern",
+        size: Bytes::gib(46),
+        installed_by: Firmware::Uefi,
+        started_by: BOTH,
+    };
+    pub(crate) const LEGACY_GPT: Self = Self {
+        name: "legacy gpt",
+        size: Bytes::gib(20),
+        installed_by: Firmware::Uefi,
+        started_by: BOTH,
+    };
+    pub(crate) const LEGACY_MBR: Self = Self {
+        name: "legacy mbr",
+        size: Bytes::gib(20),
+        installed_by: Firmware::Bios,
+        started_by: &[boot_oracle::Firmware::Bios],
+    };
+    pub(crate) const ALL: [Self; 3] = [Self::MODERN, Self::LEGACY_GPT, Self::LEGACY_MBR];
+}
 
 /// The disk and what may be put on it.
 pub(crate) struct TinyHost {
-    dir: TempDir,
+    pub(crate) shape: Shape,
+    pub(crate) disk: Scratch,
     releases: Vec<TinyRelease>,
-    /// What is on the disk. The file that programs work on is made from it each time.
-    pub(crate) image: Image,
     pub(crate) table: TablePlan,
     /// UUIDs of the file systems in slot a and b.
     pub(crate) uuids: [[u8; 16]; 2],
 }
 
-fn release(version: &str) -> TinyRelease {
-    let dir = tempfile::tempdir().unwrap();
-    let tree = dir.path().join("tree");
-    let files = [
-        (VERSION_FILE, version.to_owned()),
-        ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".to_owned()),
-        ("etc/group", "root:x:0:\nshadow:x:42:\n".to_owned()),
-        ("etc/gshadow", "root:*::\nshadow:*::\n".to_owned()),
-        ("var/lib/dpkg/status", String::new()),
-        ("var/lib/xenhost/.keep", String::new()),
-    ];
-    for (path, text) in files {
-        let path = tree.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let tiny = TinyRelease::of_bytes(&dom0(dir.path()));
-    let path = tiny.dir().join(MANIFEST);
-    let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    (manifest.version, manifest.build) = (version.to_owned(), format!("build-{version}"));
-    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
-    tiny
-}
-
 impl TinyHost {
     /// Installs the first release.
-    pub(crate) fn install() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(crate) fn install(shape: Shape) -> Self {
         let releases: Vec<TinyRelease> = VERSIONS.into_iter().map(release).collect();
-        let path = dir.path().join("disk.img");
-        FileDisk::create(&path, SIZE, BLOCK).unwrap();
+        let mut disk = Scratch::blank(shape.size);
+        let path = disk.path();
         let facts = HostFacts {
-            firmware: Firmware::Uefi,
+            firmware: shape.installed_by,
             memory: Bytes::gib(3),
             cpus: 2,
             machine: MachineFacts::default(),
@@ -110,14 +106,10 @@ impl TinyHost {
         let uuids = [ids.root_a, ids.root_b].map(|id| {
             u128::from_str_radix(&id.to_string().replace('-', ""), 16).unwrap().to_be_bytes()
         });
-        let image = load(&path);
-        let mut host = Self { dir, releases, image, table, uuids };
+        disk.take();
+        let mut host = Self { shape, disk, releases, table, uuids };
         host.remember(Slot::A);
         host
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("disk.img")
     }
 
     pub(crate) fn release_dir(&self, number: usize) -> &Path {
@@ -128,27 +120,19 @@ impl TinyHost {
         self.table.partition(role).unwrap().extent
     }
 
-    /// Puts the disk into the file and gives a device that records.
-    fn open(&self) -> (Recorder, Log) {
-        self.image.dump(&self.path()).unwrap();
-        let recorder = Recorder::new(Box::new(FileDisk::open(&self.path(), BLOCK).unwrap()));
-        let log = recorder.log();
-        (recorder, log)
-    }
-
     /// Reads the file as it is.
     fn facts(&self) -> UpgradeFacts {
-        let disk = probe::probe_image("SN42", &self.path(), BLOCK, &mut Processes).unwrap();
+        let disk = probe::probe_image("SN42", &self.disk.path(), BLOCK, &mut Processes).unwrap();
         read::read(&disk, None, &mut Processes).unwrap().unwrap()
     }
 
     /// Performs an upgrade and gives what it wrote; the disk stays as it was.
     pub(crate) fn upgrade(&self, number: usize) -> Result<(UpgradePlan, Vec<Step>), Refusal> {
-        let (recorder, log) = self.open();
+        let (recorder, log) = self.disk.record();
         let facts = self.facts();
         let release = Release::open(self.release_dir(number)).unwrap();
         let plan = core::plan(&facts, release.manifest(), &Wish::default())?;
-        let host = ImageHost::on(Box::new(recorder), &self.path(), plan.write_set()).unwrap();
+        let host = ImageHost::on(Box::new(recorder), &self.disk.path(), plan.write_set()).unwrap();
         let roles = [plan.role(), core::role(plan.from)];
         let mut site = AtRest::on(Box::new(host), &facts, roles).unwrap();
         upgrade::run(&plan, &release, &mut site, &Cancel::default(), &mut |event| {
@@ -162,11 +146,11 @@ impl TinyHost {
 
     /// The same for a rollback.
     pub(crate) fn rollback(&self) -> Result<Vec<Step>, Refusal> {
-        let (recorder, log) = self.open();
+        let (recorder, log) = self.disk.record();
         let facts = self.facts();
         let plan = core::rollback::plan(&facts)?;
         let fence = facts.boot.extents.clone();
-        let host = ImageHost::on(Box::new(recorder), &self.path(), fence).unwrap();
+        let host = ImageHost::on(Box::new(recorder), &self.disk.path(), fence).unwrap();
         let roles = [Role::Backup, Role::Root];
         let mut site = AtRest::on(Box::new(host), &facts, roles).unwrap();
         log.mark("rollback");
@@ -175,32 +159,20 @@ impl TinyHost {
     }
 
     /// The system in `slot` runs and judges itself.
-    pub(crate) fn bless(&self, slot: Slot, is_well: bool) -> (bless::Outcome, Vec<Step>) {
-        let (recorder, log) = self.open();
-        let root = SlotRoot::open(&self.path(), BLOCK, self.extent(core::role(slot))).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let bridge = folder.path().join("sys/class/net/xenbr0");
-        for dir in [&bridge.join("bridge"), &bridge.join("brif/eth0")] {
-            fs::create_dir_all(dir).unwrap();
-        }
-        for path in ["etc/xenhost/inventory.json", BLESSED] {
-            if let Some(bytes) = root::file(&root, path, 1 << 20).unwrap() {
-                let path = folder.path().join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, bytes).unwrap();
-            }
-        }
+    pub(crate) fn bless(&self, slot: Slot, health: Health) -> (bless::Outcome, Vec<Step>) {
+        let (recorder, log) = self.disk.record();
+        let extent = self.extent(core::role(slot));
+        let root = SlotRoot::open(&self.disk.path(), BLOCK, extent).unwrap();
         log.mark("bless");
-        let boot = self.extent(Role::Boot);
-        let device = Some((recorder, boot));
-        let mut world = Running { folder, is_well, elapsed: Duration::ZERO, device };
+        let device = (recorder, self.extent(Role::Boot));
+        let mut world = Running::new(&root, &[INVENTORY, BLESSED], health, device);
         let outcome = bless::bless(&mut world, Limits::DEFAULT).unwrap();
         (outcome, steps(&log.entries()))
     }
 
     /// What GRUB does before it starts a system on trial.
     pub(crate) fn count(&self, tries: u8) -> Vec<Step> {
-        let (mut recorder, log) = self.open();
+        let (mut recorder, log) = self.disk.record();
         log.mark("count");
         let window = Window::new(&mut recorder, self.extent(Role::Boot)).unwrap();
         BootFiles::open(Box::new(window)).unwrap().write_tries(tries).unwrap();
@@ -209,85 +181,27 @@ impl TinyHost {
 
     /// The state, and the count of a trial, as the disk has them.
     pub(crate) fn boot(&self) -> core::BootRecord {
-        let _device = self.open();
+        self.disk.put();
         self.facts().boot
+    }
+
+    /// All of this reaches the disk.
+    pub(crate) fn happens(&mut self, steps: &[Step]) {
+        self.disk.image = performed(&self.disk.image, steps);
     }
 
     /// The running system keeps what bless told it to: the file that says so.
     pub(crate) fn remember(&mut self, slot: Slot) {
-        let _device = self.open();
-        let source = self.dir.path().join("blessed.json");
+        self.disk.put();
+        let source = self.disk.folder().join("blessed.json");
         fs::write(&source, "{}\n").unwrap();
-        let script = self.dir.path().join("script");
+        let script = self.disk.folder().join("script");
         fs::write(&script, format!("rm {BLESSED}\nwrite {} {BLESSED}\n", source.display()))
             .unwrap();
         let offset = self.extent(core::role(slot)).first().byte_offset(BLOCK).unwrap();
-        let disk = format!("{}?offset={offset}", self.path().display());
+        let disk = format!("{}?offset={offset}", self.disk.path().display());
         let call = Call::new("debugfs").args(["-w", "-f"]).arg(&script).arg(disk).accept(1);
         Processes.run(&call).unwrap();
-        self.image = load(&self.path());
-    }
-}
-
-/// All that a file holds.
-fn load(path: &Path) -> Image {
-    let file = fs::File::open(path).unwrap();
-    let mut image = Image::empty(512, SIZE.get() / 512);
-    let mut at = 0;
-    while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
-        let end = seek(&file, SeekFrom::Hole(data)).unwrap();
-        let mut bytes = vec![0; usize::try_from(end - data).unwrap()];
-        file.read_exact_at(&mut bytes, data).unwrap();
-        for (lba, block) in (data / 512..).zip(bytes.chunks(512)) {
-            image.put(lba, Block::Bytes(Arc::from(block)));
-        }
-        at = end;
-    }
-    image
-}
-
-/// The dom0 of a slot that has booted.
-#[derive(Debug)]
-struct Running {
-    folder: TempDir,
-    is_well: bool,
-    elapsed: Duration,
-    device: Option<(Recorder, Extent)>,
-}
-
-impl Run for Running {
-    fn run(&mut self, call: &Call) -> Result<Output, CallError> {
-        if call.program == "xl" && !self.is_well {
-            return Err(CallError::Timeout { call: Box::new(call.clone()) });
-        }
-        Ok(Output { status: 0, stdout: Vec::new(), stderr: Vec::new() })
-    }
-}
-
-impl World for Running {
-    fn root(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.elapsed
-    }
-
-    fn wait(&mut self, duration: Duration) {
-        self.elapsed += duration;
-    }
-
-    fn unattached(&mut self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn keep_xen(&mut self) -> Result<(), BootMenuError> {
-        Ok(())
-    }
-
-    fn open_boot(&mut self, _partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
-        let (recorder, extent) = self.device.take().expect("it is opened once");
-        // Kept for as long as the test runs: a window borrows its disk.
-        Ok(Box::new(Window::new(Box::leak(Box::new(recorder)), extent)?))
+        self.disk.take();
     }
 }

@@ -1,20 +1,25 @@
 //! Lives of a host: upgrades, cuts, boots, blesses, failures and rollbacks in any order, each by
 //! the installer's own code. After every event the oracle turns the machine on, in both firmwares.
 
+use boot_oracle::installed::Installed;
 use boot_oracle::known::Known;
-use boot_oracle::{Counter, Firmware, Machine, Outcome, Slot as Booted};
+use boot_oracle::{Counter, Machine, Outcome, Slot as Booted};
 use crash_explorer::Random;
 use crash_explorer::epochs::{Step, epochs};
 use crash_explorer::image::{Image, Overlay, View};
 use installer::bless;
 use installer_core::bootstate::{Slot, Trial};
 
-use super::host::{TinyHost, VERSION_FILE, VERSIONS};
-use super::{Installed, known, seed, slots};
+use super::host::{Shape, TinyHost};
+use super::recorded::{known, slots};
+use super::releases::{VERSION_FILE, VERSIONS};
+use super::running::Health;
+use super::seed;
 
 /// Events of a life.
 const EVENTS: usize = 50;
-const LIVES: u64 = 2;
+/// Lives of each layout.
+const LIVES: u64 = 3;
 
 /// One life.
 struct Life<'h> {
@@ -64,12 +69,12 @@ impl<'h> Life<'h> {
         self.below(bound) == 0
     }
 
-    /// What boots; in both firmwares the same.
+    /// What boots; in every firmware the same.
     fn boots(&self, image: &Image, counter: Counter) -> (Slot, String) {
         let (known, slots) = (&self.known, slots(self.host));
         let overlay = Overlay::new();
         let view = View { image, overlay: &overlay };
-        let both = [Firmware::Bios, Firmware::Uefi].map(|firmware| {
+        let mut all = self.host.shape.started_by.iter().map(|&firmware| {
             let systems = &Installed { version_file: VERSION_FILE };
             let machine = Machine { firmware, entries: &[], known, systems, slots: &slots };
             match machine.boot_with(&view, counter).outcome {
@@ -84,8 +89,8 @@ impl<'h> Life<'h> {
                 }
             }
         });
-        assert_eq!(both[0], both[1], "after {:#?}", self.events);
-        let [one, _] = both;
+        let one = all.next().expect("something starts the host");
+        assert!(all.all(|other| other == one), "{one:?} after {:#?}", self.events);
         one
     }
 
@@ -109,8 +114,8 @@ impl<'h> Life<'h> {
 
     /// Puts what was written on the disk: all of it, or what was there when the power went.
     fn happen(&mut self, steps: &[Step], is_cut: bool) {
-        let epochs = epochs(&self.host.image, steps);
-        let mut image = self.host.image.clone();
+        let epochs = epochs(&self.host.disk.image, steps);
+        let mut image = self.host.disk.image.clone();
         let last = if is_cut && !epochs.is_empty() { self.below(epochs.len()) } else { usize::MAX };
         for (number, epoch) in epochs.iter().enumerate().take_while(|(n, _)| *n <= last) {
             for atom in &epoch.atoms {
@@ -124,7 +129,7 @@ impl<'h> Life<'h> {
             }
         }
         self.check(&image);
-        self.host.image = image;
+        self.host.disk.image = image;
     }
 
     fn upgrade(&mut self, seen: &mut Seen) {
@@ -158,13 +163,13 @@ impl<'h> Life<'h> {
     /// The version in a slot, by what boots when that slot is chosen.
     fn version_in(&self, slot: Slot) -> String {
         let all = [Counter::OnDisk, Counter::ChosenFails, Counter::Spent];
-        let found = all.into_iter().map(|counter| self.boots(&self.host.image, counter));
+        let found = all.into_iter().map(|counter| self.boots(&self.host.disk.image, counter));
         found.into_iter().find(|(at, _)| *at == slot).map_or_else(String::new, |(_, v)| v)
     }
 
     fn boot(&mut self, seen: &mut Seen) {
         let before = self.host.boot();
-        let running = self.boots(&self.host.image, Counter::OnDisk);
+        let running = self.boots(&self.host.disk.image, Counter::OnDisk);
         assert!(self.may.contains(&running.1), "{running:?} after {:#?}", self.events);
         self.events.push(format!("boot of {} from slot {}", running.1, running.0));
         if before.state.trial == Trial::Pending {
@@ -181,11 +186,11 @@ impl<'h> Life<'h> {
         self.running = running;
     }
 
-    fn bless(&mut self, is_well: bool, seen: &mut Seen) {
+    fn bless(&mut self, health: Health, seen: &mut Seen) {
         let (slot, version) = self.running.clone();
-        let (outcome, steps) = self.host.bless(slot, is_well);
+        let (outcome, steps) = self.host.bless(slot, health);
         let is_cut = self.one_in(4);
-        self.events.push(format!("bless of {version}, well: {is_well}, cut: {is_cut}: {outcome}"));
+        self.events.push(format!("bless of {version}, {health:?}, cut: {is_cut}: {outcome}"));
         self.happen(&steps, is_cut);
         match outcome {
             bless::Outcome::Blessed { .. } if !is_cut => {
@@ -222,8 +227,8 @@ impl<'h> Life<'h> {
         match self.below(8) {
             0..=2 => self.upgrade(seen),
             3 | 4 => self.boot(seen),
-            5 => self.bless(true, seen),
-            6 => self.bless(false, seen),
+            5 => self.bless(Health::Well, seen),
+            6 => self.bless(Health::Unwell, seen),
             _ => self.rollback(seen),
         }
     }
@@ -233,7 +238,7 @@ impl<'h> Life<'h> {
 fn ends_well(life: &mut Life<'_>, seen: &mut Seen) {
     for _ in 0..8 {
         life.boot(seen);
-        let (outcome, steps) = life.host.bless(life.running.0, true);
+        let (outcome, steps) = life.host.bless(life.running.0, Health::Well);
         life.happen(&steps, false);
         match outcome {
             bless::Outcome::Blessed { .. } => {
@@ -252,27 +257,38 @@ fn ends_well(life: &mut Life<'_>, seen: &mut Seen) {
     panic!("it does not settle: {:#?}", life.events);
 }
 
+fn lives() -> u64 {
+    std::env::var("CRASH_LIVES").map_or(LIVES, |text| text.parse().unwrap())
+}
+
+/// One life from its installation, by a number of its own.
+fn live(host: &mut TinyHost, number: u64, seen: &mut Seen) {
+    let mut life = Life::begin(host, seed() ^ number);
+    for _ in 0..EVENTS {
+        life.event(seen);
+    }
+    ends_well(&mut life, seen);
+    let newest = VERSIONS.len() - 1;
+    let (plan, steps) = life.host.upgrade(newest).unwrap();
+    life.safe = life.version_in(plan.from);
+    life.may = vec![life.safe.clone(), VERSIONS[newest].to_owned()];
+    life.happen(&steps, false);
+    let want = (plan.into, VERSIONS[newest].to_owned());
+    assert_eq!(life.boots(&life.host.disk.image, Counter::OnDisk), want);
+}
+
 #[test]
 fn no_life_of_a_host_ends_in_the_dark() {
     let mut seen = Seen::default();
-    let mut host = TinyHost::install();
-    let first = host.image.clone();
-    for number in 0..LIVES {
-        host.image = first.clone();
-        let mut life = Life::begin(&mut host, seed() ^ number);
-        for _ in 0..EVENTS {
-            life.event(&mut seen);
+    for (index, shape) in (0..).zip(Shape::ALL) {
+        let mut host = TinyHost::install(shape);
+        let first = host.disk.image.clone();
+        for number in 0..lives() {
+            host.disk.image = first.clone();
+            live(&mut host, number << 8 | index, &mut seen);
         }
-        ends_well(&mut life, &mut seen);
-        let newest = VERSIONS.len() - 1;
-        let (plan, steps) = life.host.upgrade(newest).unwrap();
-        life.safe = life.version_in(plan.from);
-        life.may = vec![life.safe.clone(), VERSIONS[newest].to_owned()];
-        life.happen(&steps, false);
-        let want = (plan.into, VERSIONS[newest].to_owned());
-        assert_eq!(life.boots(&life.host.image, Counter::OnDisk), want);
     }
-    println!("{seen:?}");
+    println!("{} lives of {EVENTS} events: {seen:?}", 3 * lives());
     let least = seen.upgrades.min(seen.cuts).min(seen.blesses).min(seen.rollbacks);
     assert!(least != 0 && seen.fallbacks != 0, "{seen:?}");
 }

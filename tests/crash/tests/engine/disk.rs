@@ -1,0 +1,75 @@
+//! The disk of a test: blocks in memory, and the file that programs work on, made from them each
+//! time.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crash_explorer::image::{Block, Image};
+use partitioner::block::file::FileDisk;
+use partitioner::block::recorder::{Log, Recorder};
+use partitioner::units::{BlockSize, Bytes};
+use rustix::fs::{SeekFrom, seek};
+use tempfile::TempDir;
+
+pub(crate) const BLOCK: BlockSize = BlockSize::B512;
+
+/// The disk.
+pub(crate) struct Scratch {
+    folder: TempDir,
+    /// What is on it.
+    pub(crate) image: Image,
+}
+
+impl Scratch {
+    /// A disk of zeros, and its file.
+    pub(crate) fn blank(size: Bytes) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let image = Image::empty(512, size.get() / 512);
+        let disk = Self { folder, image };
+        FileDisk::create(&disk.path(), size, BLOCK).unwrap();
+        disk
+    }
+
+    /// A place for other files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file. It holds what is on the disk after [`Self::put`] or [`Self::record`].
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("disk.img")
+    }
+
+    /// Puts the disk into the file.
+    pub(crate) fn put(&self) {
+        self.image.dump(&self.path()).unwrap();
+    }
+
+    /// Puts the disk into the file, and gives the file as a device that records. The disk stays as
+    /// it is.
+    pub(crate) fn record(&self) -> (Recorder, Log) {
+        self.put();
+        let recorder = Recorder::new(Box::new(FileDisk::open(&self.path(), BLOCK).unwrap()));
+        let log = recorder.log();
+        (recorder, log)
+    }
+
+    /// Takes over what the file holds.
+    pub(crate) fn take(&mut self) {
+        let file = fs::File::open(self.path()).unwrap();
+        let mut image = Image::empty(512, self.image.blocks());
+        let mut at = 0;
+        while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
+            let end = seek(&file, SeekFrom::Hole(data)).unwrap();
+            let mut bytes = vec![0; usize::try_from(end - data).unwrap()];
+            file.read_exact_at(&mut bytes, data).unwrap();
+            for (lba, block) in (data / 512..).zip(bytes.chunks(512)) {
+                image.put(lba, Block::Bytes(Arc::from(block)));
+            }
+            at = end;
+        }
+        self.image = image;
+    }
+}
