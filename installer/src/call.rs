@@ -10,10 +10,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
 /// Where programs are looked for, in this order.
 pub const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -33,6 +34,8 @@ pub struct Call {
     /// Exit statuses that count as success beside 0.
     pub also_ok: Vec<i32>,
     pub timeout: Duration,
+    /// How much of the end of each output is kept; all of it without.
+    pub tail_bytes: Option<usize>,
 }
 
 impl Call {
@@ -44,6 +47,7 @@ impl Call {
             folder: None,
             also_ok: Vec::new(),
             timeout: TIMEOUT_DEFAULT,
+            tail_bytes: None,
         }
     }
 
@@ -75,6 +79,13 @@ impl Call {
     #[must_use]
     pub fn accept(mut self, status: i32) -> Self {
         self.also_ok.push(status);
+        self
+    }
+
+    /// Of a program that may print without end, the end is kept.
+    #[must_use]
+    pub fn tail(mut self, bytes: usize) -> Self {
+        self.tail_bytes = Some(bytes);
         self
     }
 
@@ -129,7 +140,7 @@ pub enum CallError {
     #[error("`{call}` ended with {status}: {said}")]
     Status { call: Box<Call>, status: String, said: String },
     #[error("`{call}` was ended after {} s, its time limit", call.timeout.as_secs())]
-    Timeout { call: Box<Call> },
+    Timeout { call: Box<Call>, said: Vec<u8> },
 }
 
 /// Runs programs. There is no way to get the output without the check for success.
@@ -152,9 +163,11 @@ impl Run for Processes {
             find_program(call.program).ok_or(CallError::NotFound { program: call.program })?;
         let start = |source| CallError::Start { call: Box::new(call.clone()), source };
         let child = spawn(&path, call).map_err(start)?;
-        let ended = wait(child, call.timeout).map_err(start)?;
-        let Some((status, stdout, stderr)) = ended else {
-            return Err(CallError::Timeout { call: Box::new(call.clone()) });
+        let (status, stdout, stderr) = match wait(child, call).map_err(start)? {
+            Ended::Itself { status, stdout, stderr } => (status, stdout, stderr),
+            Ended::ByUs { said } => {
+                return Err(CallError::Timeout { call: Box::new(call.clone()), said });
+            }
         };
         match status.code() {
             Some(code) if code == 0 || call.also_ok.contains(&code) => {
@@ -189,18 +202,27 @@ fn spawn(path: &Path, call: &Call) -> io::Result<Child> {
         .spawn()
 }
 
-type Ended = (ExitStatus, Vec<u8>, Vec<u8>);
+enum Ended {
+    Itself {
+        status: ExitStatus,
+        stdout: Vec<u8>,
+        stderr: Vec<u8>,
+    },
+    /// The limit passed, and all its processes were killed.
+    ByUs {
+        said: Vec<u8>,
+    },
+}
 
-/// Waits for the end of the process and of its output, `None` if the limit passed first; then it
-/// was killed.
-fn wait(mut child: Child, limit: Duration) -> io::Result<Option<Ended>> {
+/// Waits for the end of the process and of its output.
+fn wait(mut child: Child, call: &Call) -> io::Result<Ended> {
     // The handle is taken before the process can be reaped, so that it cannot name another one.
-    let handle = i32::try_from(child.id())
+    let pid = i32::try_from(child.id())
         .ok()
         .and_then(Pid::from_raw)
-        .ok_or_else(|| io::Error::other("the process has no id"))
-        .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
-    let handle = match handle {
+        .ok_or_else(|| io::Error::other("the process has no id"));
+    let handle = pid.and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?)));
+    let (pid, handle) = match handle {
         Ok(handle) => handle,
         Err(error) => {
             child.kill()?;
@@ -208,37 +230,70 @@ fn wait(mut child: Child, limit: Duration) -> io::Result<Option<Ended>> {
             return Err(error);
         }
     };
-    let stdout = child.stdout.take().map(read_all);
-    let stderr = child.stderr.take().map(read_all);
+    let (stdout, out_reader) = read_all(child.stdout.take(), call.tail_bytes);
+    let (stderr, err_reader) = read_all(child.stderr.take(), call.tail_bytes);
     let (done, ended) = mpsc::channel();
     let waiter = thread::spawn(move || {
-        let stdout = stdout.map_or(Ok(Vec::new()), join);
-        let stderr = stderr.map_or(Ok(Vec::new()), join);
-        let all = child.wait().and_then(|status| Ok((status, stdout?, stderr?)));
+        let read = join(out_reader).and_then(|()| join(err_reader));
+        let all = child.wait().and_then(|status| read.map(|()| status));
         // The receiver is gone only if the limit passed.
         drop(done.send(all));
     });
-    match ended.recv_timeout(limit) {
-        Ok(all) => all.map(Some),
+    match ended.recv_timeout(call.timeout) {
+        Ok(status) => {
+            Ok(Ended::Itself { status: status?, stdout: kept(&stdout), stderr: kept(&stderr) })
+        }
         Err(RecvTimeoutError::Timeout) => {
+            // Where this works the process was not reaped yet, so its group is still its own.
             pidfd_send_signal(&handle, Signal::KILL)?;
-            // A grandchild may hold the pipes open, so the waiter is not joined.
+            kill_process_group(pid, Signal::KILL).ok();
+            // A grandchild in a group of its own may hold the pipes open: the waiter is not joined.
             drop(waiter);
-            Ok(None)
+            Ok(Ended::ByUs { said: [kept(&stdout), kept(&stderr)].concat() })
         }
         Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the waiting thread died")),
     }
 }
 
-fn read_all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<io::Result<Vec<u8>>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    })
+/// What a program has printed so far.
+type Printed = Arc<Mutex<Vec<u8>>>;
+type Reader = thread::JoinHandle<io::Result<()>>;
+
+fn read_all(
+    from: Option<impl Read + Send + 'static>,
+    tail_bytes: Option<usize>,
+) -> (Printed, Reader) {
+    let printed = Printed::default();
+    let into = printed.clone();
+    let reader = thread::spawn(move || {
+        let Some(mut from) = from else { return Ok(()) };
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let count = match from.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let mut all = into.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend_from_slice(piece.get(..count).unwrap_or_default());
+            if let Some(tail) = tail_bytes {
+                let beyond = all.len().saturating_sub(tail);
+                all.drain(..beyond);
+            }
+        }
+    });
+    (printed, reader)
 }
 
-fn join(reader: thread::JoinHandle<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
+/// Read from a pipe at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+fn kept(printed: &Printed) -> Vec<u8> {
+    std::mem::take(&mut *printed.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn join(reader: Reader) -> io::Result<()> {
     reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread died")))
 }
 
@@ -285,6 +340,20 @@ mod tests {
     fn time_limit_ends_a_program() {
         let error = Processes.run(&sh("exec sleep 60").timeout(Duration::from_millis(50)));
         assert!(matches!(error, Err(CallError::Timeout { .. })), "{error:?}");
+    }
+
+    #[test]
+    fn what_a_program_started_is_ended_with_it_and_what_it_said_is_kept() {
+        // The inner one would hold the pipe for a minute.
+        let call = sh("echo begun; sleep 60 & wait").timeout(Duration::from_secs(3));
+        let Err(CallError::Timeout { said, .. }) = Processes.run(&call) else { panic!("no end") };
+        assert_eq!(String::from_utf8(said).unwrap(), "begun\n");
+    }
+
+    #[test]
+    fn of_an_output_without_end_the_end_is_kept() {
+        let call = sh("yes | head -c 5000000; echo end").tail(6);
+        assert_eq!(Processes.run(&call).unwrap().stdout_text(), "y\nend\n");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod inputs;
 mod install;
 mod passwords;
 mod report;
+mod scripts;
 mod show;
 mod source;
 mod upgrade;

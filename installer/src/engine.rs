@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use installer_core::answers::Stage;
 use installer_core::event::Event;
 use installer_core::facts::HostFacts;
 use installer_core::outcome::{DiskState, Exit};
@@ -14,6 +15,7 @@ use installer_core::plan::{CheckedPlan, Plan, Step};
 use installer_core::request::InstallRequest;
 use installer_core::target::{self, label};
 use installer_core::upgrade::marker_file;
+use installer_core::values::Redactor;
 use partitioner::head::core_for;
 use partitioner::ids::Guid;
 use partitioner::layout::Role;
@@ -22,12 +24,15 @@ use partitioner::write;
 
 mod boot;
 mod error;
+mod hooks;
 mod verify;
 
 pub use error::StepError;
+pub use hooks::about;
 
 use crate::call::find_program;
 use crate::cancel::Cancel;
+use crate::hooks::HookError;
 use crate::ports::{BootEntry, Host, HostError};
 use crate::release_dir::{LoaderFiles, Release};
 use crate::{fresh, payload, slot};
@@ -48,6 +53,8 @@ pub struct Job<'a> {
     pub request: &'a InstallRequest,
     pub facts: &'a HostFacts,
     pub release: &'a Release,
+    /// For what the scripts of the answers print.
+    pub redactor: &'a Redactor,
 }
 
 /// Why an installation or an upgrade ended early, and what is left behind.
@@ -97,11 +104,9 @@ pub fn run(
             state = DiskState::NotBootable;
         }
         let mut work = Work { job, prepared: &prepared, host: &mut *host, cancel };
-        work.perform(step, &mut |done, total| {
-            tell(Event::Progress { step: number, done, total });
-        })
-        .or_else(|error| excuse(step, error, tell))
-        .map_err(|error| fail(Some(step), error, state))?;
+        work.perform(step, number, tell)
+            .or_else(|error| excuse(step, error, tell))
+            .map_err(|error| fail(Some(step), error, state))?;
         if step == Step::Arm {
             state = DiskState::NewSystemBoots;
             tell(Event::Committed);
@@ -123,7 +128,14 @@ fn excuse(step: Step, error: StepError, tell: &mut dyn FnMut(Event)) -> Result<(
 }
 
 fn fail(step: Option<Step>, error: StepError, state: DiskState) -> Failure {
-    let exit = if step == Some(Step::Arm) { Exit::IoAtCommit } else { error.exit() };
+    let (exit, state) = match step {
+        Some(Step::Arm) => (Exit::IoAtCommit, state),
+        // The host is installed; what the script was to do is not done.
+        Some(Step::Hooks { stage: Stage::Post }) => {
+            (Exit::CleanupPending, DiskState::NewSystemBootsCleanupPending)
+        }
+        Some(_) | None => (error.exit(), state),
+    };
     Failure { step: step.map(Step::title), error: Box::new(error), exit, state }
 }
 
@@ -141,7 +153,8 @@ fn writes_disk(step: Step) -> bool {
         | Step::MakeBoot
         | Step::WriteCore
         | Step::Arm => true,
-        Step::Verify | Step::BootEntry => false,
+        // What a script does to the disk is not ours to tell.
+        Step::Verify | Step::BootEntry | Step::Hooks { .. } => false,
     }
 }
 
@@ -174,6 +187,14 @@ impl Prepared {
         let plan = job.plan.plan();
         check_means(job.release, &plan.release.build, &PROGRAMS)?;
         host.check_room(job.release.bytes_written())?;
+        let request = job.request;
+        if !request.hooks.is_empty() {
+            host.check_hooks()?;
+            crate::hooks::check(&request.hooks)?;
+        }
+        if let Some(index) = request.first_boot.iter().position(|s| s.source.text().is_none()) {
+            return Err(HookError::NoText { script: format!("first_boot[{index}]") }.into());
+        }
         let loader = job.release.read_loader_files()?;
         let lba0 = write::lba0(&plan.table, &loader.boot_img)?;
         if let Some(place) = plan.table.head.core_a {
@@ -181,6 +202,10 @@ impl Prepared {
         }
         Ok(Self { loader, lba0 })
     }
+}
+
+fn progress(step: u32, tell: &mut dyn FnMut(Event)) -> impl FnMut(u64, u64) {
+    move |done, total| tell(Event::Progress { step, done, total })
 }
 
 /// One step's surroundings.
@@ -196,7 +221,12 @@ impl Work<'_> {
         self.job.plan.plan()
     }
 
-    fn perform(&mut self, step: Step, progress: payload::Progress<'_>) -> Result<(), StepError> {
+    fn perform(
+        &mut self,
+        step: Step,
+        number: u32,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), StepError> {
         let table = &self.job.plan.plan().table;
         match step {
             Step::Disarm => Ok(write::disarm(self.host.disk(), table)?),
@@ -205,7 +235,7 @@ impl Work<'_> {
                 write::write_table(self.host.disk(), table)?;
                 Ok(self.host.announce(table)?)
             }
-            Step::WriteSlot { role } => self.write_slot(role, progress),
+            Step::WriteSlot { role } => self.write_slot(role, &mut progress(number, tell)),
             Step::IdentifySlot { role } => self.identify_slot(role),
             Step::ConfigureSlot { role } => self.configure_slot(role),
             Step::CheckSlot { role } => {
@@ -229,7 +259,7 @@ impl Work<'_> {
                 fresh::make_swap(self.host, &path, uuid, &label)?;
                 Ok(self.host.settle(Role::Swap)?)
             }
-            Step::MakeBoot => self.make_boot(progress),
+            Step::MakeBoot => self.make_boot(&mut progress(number, tell)),
             Step::WriteCore => {
                 let core = &self.prepared.loader.core_img;
                 Ok(write::write_core(self.host.disk(), table, core)?)
@@ -240,6 +270,7 @@ impl Work<'_> {
                 Ok(())
             }
             Step::BootEntry => self.boot_entry(),
+            Step::Hooks { stage } => self.hooks(stage, tell),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod fat_locate;
 pub mod fetch;
 pub mod find_answers;
 pub mod fresh;
+pub mod hooks;
 pub mod host;
 pub mod payload;
 pub mod ports;

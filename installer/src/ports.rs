@@ -41,6 +41,15 @@ pub trait Host: Run {
     /// back, when this returns.
     fn settle(&mut self, role: Role) -> Result<(), HostError>;
 
+    /// Whether scripts of the answers may run on this machine. Asked before the first write.
+    fn check_hooks(&self) -> Result<(), HostError>;
+
+    /// The file system of a partition as a folder, until `unmount`. For scripts of the answers:
+    /// nothing else asks for the partition in between.
+    fn mount(&mut self, role: Role) -> Result<PathBuf, HostError>;
+
+    fn unmount(&mut self) -> Result<(), HostError>;
+
     /// A private folder for small files that tools read, removed with the host.
     fn scratch(&self) -> &Path;
 
@@ -83,6 +92,11 @@ pub enum HostError {
     ReadBack { role: Role, bytes: u64 },
     #[error("{} has {have} free, {need} needed", path.display())]
     NoRoom { path: PathBuf, have: Bytes, need: Bytes },
+    #[error(
+        "the answers have `hooks`, which run in the installer environment, on the machine that is \
+         installed; {here}"
+    )]
+    NoHooks { here: &'static str },
     #[error("UEFI boot entry: {why}")]
     BootEntry { why: String },
 }
@@ -95,6 +109,7 @@ impl HostError {
             }
             Self::Call(_) | Self::NoNode { .. } => Exit::ToolFailed,
             Self::NoPartition { .. } => Exit::InternalError,
+            Self::NoHooks { .. } => Exit::BadAnswers,
             Self::NoRoom { .. } => Exit::Unsuitable,
             Self::Changed { .. } | Self::Busy { .. } => Exit::DiskNotFound,
         }

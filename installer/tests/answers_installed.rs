@@ -13,10 +13,14 @@ use std::path::Path;
 use std::process::Command;
 
 use ext4_view::{Ext4, Ext4Read};
+use sha2::{Digest, Sha256};
 
+#[path = "../src/shelf.rs"]
+mod shelf;
 #[path = "../src/testing.rs"]
 mod testing;
 
+use shelf::Shelf;
 use testing::{TinyRelease, dom0};
 
 /// A password and a script with a secret that must not be seen, neither as it is nor encoded.
@@ -47,7 +51,11 @@ first_boot:
   - inline: |
       #!/bin/sh
       echo first
+  - {url: "{URL}/own.sh", sha256: {SHA256}, when: network-online, timeout: 90s}
 "#;
+
+/// On a web server.
+const OWN_SCRIPT: &str = "#!/bin/sh\necho own\n";
 
 /// One partition of the image file.
 struct Window {
@@ -86,7 +94,13 @@ fn run(dir: &Path, release: &TinyRelease, command: &str, more: &[&str]) -> (Stri
 fn installed(password: &str) -> (Ext4, String, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let release = TinyRelease::of_bytes(&dom0(dir.path()));
-    let answers = ANSWERS.replace("{PASSWORD}", password);
+    fs::write(release.dir().join("own.sh"), OWN_SCRIPT).unwrap();
+    let shelf = Shelf::open(release.dir());
+    let answers = ANSWERS
+        .replace("{PASSWORD}", password)
+        // The password of an address is a secret too.
+        .replace("{URL}", &shelf.url().replace("http://", &format!("http://u:{}@", ENCODED[2])))
+        .replace("{SHA256}", &installer::release_dir::hex(&Sha256::digest(OWN_SCRIPT)));
     fs::write(dir.path().join("answers.yaml"), answers).unwrap();
     let image = dir.path().join("disk.img");
     File::create(&image).unwrap().set_len(46 << 30).unwrap();
@@ -102,7 +116,7 @@ fn installed(password: &str) -> (Ext4, String, tempfile::TempDir) {
 }
 
 /// Text that a file of dom0 holds, by path.
-const HELD: [(&str, &str); 12] = [
+const HELD: [(&str, &str); 14] = [
     ("/etc/systemd/network/10-bond0.netdev", "Mode=active-backup"),
     ("/etc/systemd/network/10-bond0.netdev", "MACAddress=00:16:3e:aa:bb:01"),
     ("/etc/systemd/network/20-left.network", "PermanentMACAddress=00:16:3e:aa:bb:01"),
@@ -115,6 +129,8 @@ const HELD: [(&str, &str); 12] = [
     ("/etc/xenhost/boot.conf", "xen_console=com2=115200,8n1 console=com2,vga"),
     ("/etc/xenhost/inventory.json", "\"health_timeout_minutes\": 5"),
     ("/etc/xenhost/first-boot.d/01", "#!/bin/sh\necho first\n"),
+    ("/etc/xenhost/first-boot-network-online.d/02", OWN_SCRIPT),
+    ("/etc/xenhost/first-boot-network-online.d/02.timeout", "90\n"),
 ];
 
 #[test]
@@ -127,6 +143,7 @@ fn every_answer_has_its_file_and_a_password_from_elsewhere_is_a_hash() {
     let mode = |path: &str| root.metadata(path).unwrap().mode() & 0o7777;
     assert_eq!(mode("/etc/xenhost/first-boot.d"), 0o700);
     assert_eq!(mode("/etc/xenhost/first-boot.d/01"), 0o700);
+    assert_eq!(mode("/etc/xenhost/first-boot-network-online.d/02"), 0o700);
     let shadow = root.read_to_string("/etc/shadow").unwrap();
     assert!(shadow.starts_with("root:$6$"), "{shadow}");
     assert!(!root.exists("/etc/xenhost/ask-root-password").unwrap());

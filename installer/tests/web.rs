@@ -175,6 +175,52 @@ fn what_is_known_before_the_first_write_leaves_the_disk_alone() {
 }
 
 #[test]
+fn a_script_that_is_not_the_one_that_was_asked_for_leaves_the_disk_alone() {
+    let desk = Desk::new();
+    let text = "#!/bin/sh\necho hunter2\n";
+    let sha256 = installer::release_dir::hex(&Sha256::digest(text));
+    let install = |name: &str, text: &str| {
+        fs::write(desk.release.dir().join("own.sh"), text).unwrap();
+        let url = format!("{}/{name}", desk.shelf.url()).replace("http://", "http://u:hunter2@");
+        desk.answers(&format!("first_boot: [{{url: \"{url}\", sha256: {sha256}}}]"));
+        let said = desk.install_by_url();
+        assert!(!said.err.contains("hunter2"), "{}", said.err);
+        said
+    };
+    desk.refused(
+        &install("own.sh", "#!/bin/sh\n"),
+        14,
+        &["first_boot[0]: http://***@", sha256.as_str()],
+    );
+    desk.refused(&install("gone.sh", text), 15, &["first_boot[0]: ", "404 Not Found"]);
+    let long = format!("{text}{}", "#".repeat(1 << 20));
+    desk.refused(&install("own.sh", &long), 15, &["longer than 1024 KiB"]);
+    let page = "<html>hunter2</html>";
+    let sha256 = installer::release_dir::hex(&Sha256::digest(page));
+    fs::write(desk.path("page"), page).unwrap();
+    let path = desk.path("page");
+    desk.answers(&format!("first_boot: [{{path: {}, sha256: {sha256}}}]", path.display()));
+    desk.refused(&desk.install_by_url(), 15, &["a script begins with #!"]);
+    desk.answers("first_boot: [{path: /no/such/script}]");
+    desk.refused(&desk.install_by_url(), 15, &["first_boot[0]: /no/such/script: No such file"]);
+    install("own.sh", text).ended(0, "new system boots", &[]);
+}
+
+/// An answer file from elsewhere does not run programs on the machine that makes an image.
+#[test]
+fn hooks_do_not_run_where_an_image_is_made() {
+    let desk = Desk::new();
+    let mark = desk.path("ran");
+    for stage in ["pre", "storage_ready", "files_ready", "post", "failed"] {
+        let script = format!("{{inline: \"#!/bin/sh\\n>{}\"}}", mark.display());
+        desk.answers(&format!("hooks: {{{stage}: [{script}]}}"));
+        let words = ["run in the installer environment", "an image file has none", "`first_boot`"];
+        desk.refused(&desk.install_by_url(), 10, &words);
+        assert!(!mark.exists(), "{stage}");
+    }
+}
+
+#[test]
 fn an_image_that_does_not_come_whole_leaves_a_disk_that_says_so() {
     let desk = Desk::new();
     let state = "not bootable, rerun installer";

@@ -16,6 +16,8 @@ mod network;
 mod node;
 mod report;
 mod schema;
+mod script;
+mod secrets;
 mod section;
 mod sections;
 mod source;
@@ -27,6 +29,11 @@ pub use network::{
 };
 pub use report::{OnError, ReportEvent, Webhook};
 pub use schema::json_schema;
+pub use script::{
+    Hook, Hooks, OnFail, SCRIPT_BYTES_MAX, Script, ScriptError, ScriptSource, Stage, WebScript,
+    When,
+};
+pub use secrets::secrets;
 pub(crate) use sections::{MTU, MTU_MIN_IPV6, reachable};
 pub use source::{ServerTrust, Source, WebSource};
 pub use write::yaml;
@@ -34,8 +41,8 @@ pub use write::yaml;
 use crate::problem::{Place, Problem, Problems};
 use crate::request::Selector;
 use crate::values::{
-    BootArg, DeploymentId, Glob, Hostname, Keymap, Mac, Minutes, RootPassword, Secret,
-    SerialConsole, SshKey, Timezone,
+    BootArg, DeploymentId, Glob, Hostname, Keymap, Mac, Minutes, RootPassword, SerialConsole,
+    SshKey, Timezone,
 };
 
 /// The value of `schema`.
@@ -85,6 +92,7 @@ pub struct RawAnswers {
     pub xen: Xen,
     pub boot: Boot,
     pub health: Health,
+    pub hooks: Hooks,
     pub first_boot: Vec<Script>,
     /// Who is told how it went.
     pub report: Vec<Webhook>,
@@ -249,19 +257,6 @@ pub struct Boot {
 pub struct Health {
     /// How long a host may take until it is well.
     pub timeout: Option<Minutes>,
-}
-
-/// A script that runs once, at the first boot of the installed host.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Script {
-    /// Begins with `#!`. May hold secrets.
-    pub inline: Secret,
-}
-
-impl std::fmt::Debug for Script {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Script(not shown)")
-    }
 }
 
 /// What the machine does after a successful installation.

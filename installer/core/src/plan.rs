@@ -10,7 +10,7 @@ use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableReques
 use partitioner::units::Bytes;
 use serde::Serialize;
 
-pub(crate) mod digest;
+mod digest;
 mod fit;
 mod judge;
 pub(crate) mod lines;
@@ -22,7 +22,7 @@ pub use lines::to_json;
 pub use render::render;
 pub use step::Step;
 
-use crate::answers::StorageKind;
+use crate::answers::{Hooks, Stage, StorageKind};
 use crate::bootcfg::BootFiles;
 use crate::dom0_size::Dom0Size;
 use crate::facts::{DiskFacts, Firmware, HostFacts};
@@ -42,6 +42,8 @@ pub struct Plan {
     pub dom0: Dom0Size,
     /// In the order in which they are performed.
     pub steps: Vec<Step>,
+    /// Scripts of the answers, one line for each.
+    pub scripts: Vec<String>,
     /// What will be lost, one line per thing. Empty for a blank disk.
     pub destroys: Vec<String>,
     /// Made by dom0 after its first good boot, where it is blank until then.
@@ -124,7 +126,8 @@ pub fn plan(
     let mut plan = Plan {
         firmware: facts.firmware,
         disk: disk.clone(),
-        steps: steps(&table, facts.firmware),
+        steps: with_hooks(steps(&table, facts.firmware), &request.hooks),
+        scripts: lines::scripts(request),
         ids: FsIds::draw(ids),
         release: release_id(manifest),
         boot_files: boot_files(manifest)?,
@@ -194,6 +197,34 @@ fn steps(table: &TablePlan, firmware: Firmware) -> Vec<Step> {
         Firmware::Bios => {}
     }
     steps
+}
+
+/// The scripts of each stage come behind the step that makes what they are for.
+fn with_hooks(steps: Vec<Step>, hooks: &Hooks) -> Vec<Step> {
+    let step = |stage| (!hooks.of(stage).is_empty()).then_some(Step::Hooks { stage });
+    let mut all: Vec<Step> = step(Stage::Pre).into_iter().collect();
+    for one in steps {
+        all.push(one);
+        all.extend(match one {
+            Step::WriteTable => step(Stage::StorageReady),
+            Step::ConfigureSlot { .. } => step(Stage::FilesReady),
+            Step::Disarm
+            | Step::WipeSignatures
+            | Step::WriteSlot { .. }
+            | Step::IdentifySlot { .. }
+            | Step::CheckSlot { .. }
+            | Step::MakeLogs
+            | Step::MakeSwap
+            | Step::MakeBoot
+            | Step::WriteCore
+            | Step::Verify
+            | Step::Arm
+            | Step::BootEntry
+            | Step::Hooks { .. } => None,
+        });
+    }
+    all.extend(step(Stage::Post));
+    all
 }
 
 pub(crate) fn release_id(manifest: &Manifest) -> ReleaseId {

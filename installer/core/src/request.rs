@@ -17,7 +17,8 @@ pub use selector::Selector;
 pub use storage::Wanted;
 
 use crate::answers::{
-    Access, Boot, Finish, Health, Network, OnExisting, RawAnswers, Script, StorageKind, System, Xen,
+    Access, Boot, Finish, Health, Hooks, Network, OnExisting, RawAnswers, Script, StorageKind,
+    System, Xen,
 };
 use crate::facts::{DiskFacts, HostFacts};
 use crate::outcome::Exit;
@@ -46,6 +47,7 @@ pub struct InstallRequest {
     pub xen: Xen,
     pub boot: Boot,
     pub health: Health,
+    pub hooks: Hooks,
     pub first_boot: Vec<Script>,
     pub finish: Finish,
     /// The digest that the plan must have.
@@ -102,6 +104,7 @@ pub fn resolve(answers: &RawAnswers, facts: &HostFacts) -> Result<InstallRequest
         xen: answers.xen.clone(),
         boot: answers.boot.clone(),
         health: answers.health,
+        hooks: answers.hooks.clone(),
         first_boot: answers.first_boot.clone(),
         finish: answers.finish,
         plan_digest: answers.safety.plan.clone(),

@@ -12,21 +12,26 @@ mod boot;
 mod digest;
 mod net;
 mod password;
+mod redact;
 mod root_password;
 mod secret;
 mod size;
 mod ssh_key;
+mod time;
 mod url;
 mod web;
 
 pub use boot::{BootArg, Minutes, SerialConsole};
-pub use digest::{key_digest, sha256_digits};
+pub(crate) use digest::hex;
+pub use digest::{key_digest, sha256, sha256_digits};
 pub use net::{Cidr, Glob, LinkName, Server, VlanId, ip, ipv4, ipv6};
 pub use password::PasswordHash;
+pub use redact::Redactor;
 pub use root_password::{PASSWORD_CHARS_MIN, PasswordSource, RootPassword, SALT_BYTES};
 pub use secret::Secret;
 pub use size::{SizeRule, parse_size, size_text};
 pub use ssh_key::SshKey;
+pub use time::TimeLimit;
 pub use url::{ProxyUrl, redact_url};
 pub use web::{MachineNames, Scheme, Template, WebUrl};
 

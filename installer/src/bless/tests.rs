@@ -107,7 +107,7 @@ impl Run for Dom0 {
         self.calls.push(call.to_string());
         if call.program == "xl" && self.unwell_looks != 0 {
             self.unwell_looks -= 1;
-            return Err(CallError::Timeout { call: Box::new(call.clone()) });
+            return Err(CallError::Timeout { call: Box::new(call.clone()), said: Vec::new() });
         }
         let stdout = match call.program {
             "systemctl" => self.failed_units.clone().into_bytes(),

@@ -8,11 +8,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use installer_core::event::Event;
+use installer_core::event::{Event, ScriptEnd};
 use installer_core::outcome::Exit;
 use partitioner::units::Bytes;
 
-use super::{Ended, Outcome};
+use super::{Ended, Outcome, print};
 use crate::cancel::Cancel;
 use crate::engine::Failure;
 
@@ -66,6 +66,17 @@ fn show(events: &Receiver<Event>, style: Style) {
     }
 }
 
+/// Shows an event of no plan's step.
+pub(super) fn show_one(event: &Event, style: Style) {
+    let text = match style {
+        Style::Json => serde_json::to_string(event).ok(),
+        Style::Lines => Lines::default().line(event, Duration::ZERO),
+    };
+    if let Some(text) = text {
+        print(&(text + "\n"));
+    }
+}
+
 /// Turns events into lines. Time is an argument, in the time since the start.
 #[derive(Debug, Default)]
 struct Lines {
@@ -98,6 +109,7 @@ impl Lines {
                 (1 <= seconds).then(|| format!("        done in {seconds} s"))
             }
             Event::Warning { text } => Some(format!("warning: {text}")),
+            Event::Script(end) => Some(script(end)),
             Event::Committed => Some("        the new system boots from now on".to_owned()),
             Event::Finished => Some(format!("Finished in {} s.", now.as_secs())),
         }
@@ -113,6 +125,16 @@ impl Lines {
             now.saturating_sub(self.begun).as_secs()
         ))
     }
+}
+
+/// How a script ended, and what it printed.
+fn script(end: &ScriptEnd) -> String {
+    let mut text = format!("        {} {} after {} s", end.name(), end.ended, end.seconds);
+    for line in end.said.lines() {
+        text.push_str("\n        | ");
+        text.push_str(line);
+    }
+    text
 }
 
 /// `12 %, 90 MiB of 747 MiB, 14 MiB/s, 47 s left`.

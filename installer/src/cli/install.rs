@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use installer_core::answers::RawAnswers;
+use installer_core::event::Event;
 use installer_core::outcome::Exit;
 use installer_core::plan;
 use partitioner::table::write_set;
@@ -12,7 +13,9 @@ use super::answer_file::AnswerFile;
 use super::console::{self, Style};
 use super::inputs::{self, Facts, Inputs};
 use super::report::Reporter;
+use super::scripts::{Scripts, end_of};
 use super::{Ended, MachineArgs, Outcome, SourceArgs, print, say};
+use crate::cancel::Cancel;
 use crate::engine::{self, Failure, Job};
 use crate::host::image::ImageHost;
 use crate::host::linux::{Elsewhere, LinuxHost};
@@ -35,17 +38,22 @@ pub(super) fn install(
         tell_init(ON_ERROR, answers.on_error.word());
     }
     let reporter = Reporter::new(&answers);
+    let mut scripts = Scripts::new(&answers, machine);
+    let style = if json { Style::Json } else { Style::Lines };
     let inputs = match inputs::collect(&answers, &source.release, Facts::Of(machine)) {
         Ok(inputs) => inputs,
         Err(ended) => {
             already_done(&ended, &answers);
             let outcome = Err(ended);
-            reporter.ended(None, &outcome);
+            scripts.failed(None, &outcome, style);
+            reporter.ended(None, &outcome, &scripts.ends);
             return outcome;
         }
     };
-    let outcome = planned(&inputs, &reporter, [confirm, file.confirm.as_deref()], machine, json);
-    reporter.ended(Some(&inputs), &outcome);
+    let confirm = [confirm, file.confirm.as_deref()];
+    let outcome = planned(&inputs, &reporter, confirm, machine, &mut scripts, style);
+    scripts.failed(Some(&inputs), &outcome, style);
+    reporter.ended(Some(&inputs), &outcome, &scripts.ends);
     outcome
 }
 
@@ -55,10 +63,10 @@ fn planned(
     reporter: &Reporter<'_>,
     confirm: [Option<&str>; 2],
     machine: &MachineArgs,
-    json: bool,
+    scripts: &mut Scripts<'_>,
+    style: Style,
 ) -> Outcome {
     let plan = inputs.plan.plan();
-    let style = if json { Style::Json } else { Style::Lines };
     if style == Style::Lines {
         print(&plan::render(plan));
     }
@@ -72,7 +80,7 @@ fn planned(
     if machine.disk.is_empty() {
         let elsewhere = Elsewhere::detect();
         let mut host = LinuxHost::open(&plan.disk, fence, elsewhere).map_err(opening)?;
-        perform(inputs, &mut host, style)?;
+        perform(inputs, &mut host, scripts, style)?;
         if elsewhere == Elsewhere::Lock {
             tell_init(FINISH, inputs.request.finish.word());
         }
@@ -80,7 +88,7 @@ fn planned(
     } else {
         let image = Path::new(&plan.disk.path);
         let mut host = ImageHost::open(image, plan.disk.block_size, fence).map_err(opening)?;
-        perform(inputs, &mut host, style)
+        perform(inputs, &mut host, scripts, style)
     }
 }
 
@@ -103,14 +111,30 @@ fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
     }
 }
 
-fn perform(inputs: &Inputs, host: &mut dyn Host, style: Style) -> Outcome {
-    let job = Job {
-        plan: &inputs.plan,
-        request: &inputs.request,
-        facts: &inputs.facts,
-        release: &inputs.release,
+fn perform(
+    inputs: &Inputs,
+    host: &mut dyn Host,
+    scripts: &mut Scripts<'_>,
+    style: Style,
+) -> Outcome {
+    if !inputs.request.hooks.is_empty() {
+        // Before anything is fetched for nothing.
+        host.check_hooks().map_err(|error| {
+            Ended::early(error.exit(), &error)
+                .hint("`first_boot` runs scripts in the installed host, wherever it was made")
+        })?;
+    }
+    let request = scripts.fetched(&inputs.request)?;
+    let Scripts { redactor, ends, .. } = scripts;
+    let (plan, facts, release) = (&inputs.plan, &inputs.facts, &inputs.release);
+    let job = Job { plan, request: &request, facts, release, redactor };
+    let work = |cancel: &Cancel, tell: &mut dyn FnMut(Event)| {
+        engine::run(job, host, cancel, &mut |event| {
+            ends.extend(end_of(&event));
+            tell(event);
+        })
     };
-    console::watch(style, |cancel, tell| engine::run(job, host, cancel, tell), ended)
+    console::watch(style, work, ended)
 }
 
 fn ended(failure: &Failure) -> Ended {

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use installer_core::answers::{RawAnswers, ReportEvent, Webhook};
+use installer_core::event::ScriptEnd;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::values::DeploymentId;
 use serde::Serialize;
@@ -48,8 +49,34 @@ struct Report<'r> {
     message: Option<&'r str>,
     hint: Option<&'r str>,
     disk_state: String,
+    /// How the scripts of `hooks` ended that ran, without what they printed.
+    scripts: Vec<ScriptReport>,
     /// Since the answers were read.
     seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ScriptReport {
+    /// `hooks.pre[0]`.
+    name: String,
+    /// Nothing for one that was ended.
+    status: Option<u8>,
+    ended: String,
+    seconds: u64,
+}
+
+impl From<&ScriptEnd> for ScriptReport {
+    fn from(end: &ScriptEnd) -> Self {
+        let ScriptEnd { status, ended, seconds, .. } = end;
+        Self { name: end.name(), status: *status, ended: ended.clone(), seconds: *seconds }
+    }
+}
+
+/// How it ended, as far as it has.
+#[derive(Clone, Copy)]
+struct End<'e> {
+    outcome: &'e Outcome,
+    scripts: &'e [ScriptEnd],
 }
 
 /// Knows whom to tell.
@@ -70,22 +97,22 @@ impl<'a> Reporter<'a> {
     }
 
     /// How it ended. `inputs` are there if it came as far as a plan.
-    pub(super) fn ended(&self, inputs: Option<&Inputs>, outcome: &Outcome) {
+    pub(super) fn ended(&self, inputs: Option<&Inputs>, outcome: &Outcome, scripts: &[ScriptEnd]) {
         let event = match outcome {
             Ok(()) => ReportEvent::Done,
             Err(ended) if ended.exit == Exit::Done => ReportEvent::Done,
             Err(_) => ReportEvent::Failed,
         };
-        self.tell(event, inputs, Some(outcome));
+        self.tell(event, inputs, Some(End { outcome, scripts }));
     }
 
-    fn tell(&self, event: ReportEvent, inputs: Option<&Inputs>, outcome: Option<&Outcome>) {
+    fn tell(&self, event: ReportEvent, inputs: Option<&Inputs>, end: Option<End<'_>>) {
         let wanted = |hook: &&Webhook| hook.events.contains(&event);
         let hooks: Vec<&Webhook> = self.answers.report.iter().filter(wanted).collect();
         if hooks.is_empty() {
             return;
         }
-        let Ok(json) = serde_json::to_string(&self.report(event, inputs, outcome)) else { return };
+        let Ok(json) = serde_json::to_string(&self.report(event, inputs, end)) else { return };
         if Elsewhere::detect() == Elsewhere::Lock
             && let Err(error) = Here::default().connect_now()
         {
@@ -103,8 +130,9 @@ impl<'a> Reporter<'a> {
         &'r self,
         event: ReportEvent,
         inputs: Option<&'r Inputs>,
-        outcome: Option<&'r Outcome>,
+        end: Option<End<'r>>,
     ) -> Report<'r> {
+        let outcome = end.map(|end| end.outcome);
         let plan = inputs.map(|inputs| inputs.plan.plan());
         let manifest = inputs.map(|inputs| inputs.release.manifest());
         let machine = inputs.map(|inputs| &inputs.facts.machine);
@@ -129,6 +157,11 @@ impl<'a> Reporter<'a> {
             message: error.map(|ended| ended.message.as_str()).filter(|text| !text.is_empty()),
             hint: error.and_then(|ended| ended.hint.as_deref()),
             disk_state: state.to_string(),
+            scripts: end
+                .map_or(&[][..], |end| end.scripts)
+                .iter()
+                .map(ScriptReport::from)
+                .collect(),
             seconds: self.begun.elapsed().as_secs(),
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct ReleaseArgs {
 }
 
 /// A server that loses a gigabyte's connection is given some minutes to come back.
-const PATIENCE: Patience = Patience {
+pub(super) const PATIENCE: Patience = Patience {
     attempts_max: 7,
     wait_first: Duration::from_secs(1),
     silence_max: Duration::from_secs(30),
@@ -74,14 +74,19 @@ impl ReleaseArgs {
     }
 }
 
-/// What the answers name. In the installer environment the network is brought up for it.
-fn open_web(source: &WebSource) -> Result<Release, Ended> {
-    if Elsewhere::detect() == Elsewhere::Lock {
-        Here::default().connect_now().map_err(|error| {
-            let hint = error.hint();
-            Ended::early(error.exit(), &error).hint(hint)
-        })?;
+/// In the installer environment the network is brought up for what the answers name.
+pub(super) fn connected() -> Result<(), Ended> {
+    if Elsewhere::detect() == Elsewhere::LeaveAlone {
+        return Ok(());
     }
+    Here::default().connect_now().map_err(|error| {
+        let hint = error.hint();
+        Ended::early(error.exit(), &error).hint(hint)
+    })
+}
+
+fn open_web(source: &WebSource) -> Result<Release, Ended> {
+    connected()?;
     fetch(source.url.clone(), &trust(&source.trust), source.sha256.as_deref())
 }
 

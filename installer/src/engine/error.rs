@@ -15,6 +15,7 @@ use crate::bless::StateFileError;
 use crate::fat::FatError;
 use crate::fat_locate::LocateError;
 use crate::fresh::FreshError;
+use crate::hooks::HookError;
 use crate::payload::PayloadError;
 use crate::ports::HostError;
 use crate::release_dir::ReleaseError;
@@ -68,6 +69,8 @@ pub enum StepError {
     Own(#[from] OwnError),
     #[error("the finished slot does not hold what it should: {what}")]
     NotWhole { what: String },
+    #[error(transparent)]
+    Hook(#[from] HookError),
     #[error("cancelled")]
     Cancelled,
 }
@@ -104,6 +107,7 @@ impl StepError {
             Self::Fat(error) => error.exit(),
             Self::Root(error) => error.exit(),
             Self::Own(_) => Exit::NotUpgradeable,
+            Self::Hook(error) => error.exit(),
             Self::Cancelled => Exit::Cancelled,
         }
     }

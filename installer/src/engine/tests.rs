@@ -21,6 +21,7 @@ use crate::probe;
 use crate::testing::{ANSWERS, TinyRelease, dom0, noise, thing};
 
 mod legacy;
+mod scripts;
 
 /// Where slot a begins: behind the head, logs and slot b.
 const ROOT_BYTES: u64 = (22 << 30) + (1 << 20);
@@ -87,7 +88,8 @@ impl Scene {
         let plan = plan::checked(plan).unwrap();
         let fence = write_set(&plan.plan().table);
         let mut host = ImageHost::open(&self.path("disk.img"), self.block_size, fence).unwrap();
-        let job = Job { plan: &plan, request, facts, release: &release };
+        let job =
+            Job { plan: &plan, request, facts, release: &release, redactor: &Redactor::default() };
         run(job, &mut host, cancel, events)
     }
 

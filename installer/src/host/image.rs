@@ -26,6 +26,8 @@ use crate::ports::{BootEntry, Host, HostError};
 /// How much is copied at once.
 const COPY_BYTES: u64 = 4 << 20;
 
+const NO_HOOKS: HostError = HostError::NoHooks { here: "an image file has none" };
+
 /// One image file as the target disk.
 #[derive(Debug)]
 pub struct ImageHost {
@@ -143,6 +145,19 @@ impl Host for ImageHost {
         copy.read_back(&mut self.disk, &pieces, &sums)?;
         // Frees the room at once; what is left is removed with the folder.
         fs::remove_file(&path).map_err(file_error("removing", &path))
+    }
+
+    /// Whoever makes an image does not want a file from elsewhere to run programs here.
+    fn check_hooks(&self) -> Result<(), HostError> {
+        Err(NO_HOOKS)
+    }
+
+    fn mount(&mut self, _role: Role) -> Result<PathBuf, HostError> {
+        Err(NO_HOOKS)
+    }
+
+    fn unmount(&mut self) -> Result<(), HostError> {
+        Err(NO_HOOKS)
     }
 
     fn scratch(&self) -> &Path {

@@ -33,6 +33,9 @@ mod elsewhere;
 pub use elsewhere::Elsewhere;
 use elsewhere::LockedDisks;
 
+/// Below the scratch folder, where scripts of the answers find dom0's root.
+const MOUNT_POINT: &str = "target";
+
 /// One disk of this machine as the target.
 #[derive(Debug)]
 pub struct LinuxHost {
@@ -47,6 +50,7 @@ pub struct LinuxHost {
     claim: Option<File>,
     table: Option<TablePlan>,
     scratch: TempDir,
+    elsewhere: Elsewhere,
     /// Writable again when the host goes.
     _others: LockedDisks,
 }
@@ -85,8 +89,17 @@ impl LinuxHost {
             .tempdir_in("/run")
             .map_err(file_error("making a folder in", Path::new("/run")))?;
         let disk = Fence::new(Box::new(disk), fence);
-        let (claim, table) = (Some(claim), None);
-        Ok(Self { machine, name, disk, control, claim, table, scratch, _others: others })
+        Ok(Self {
+            machine,
+            name,
+            disk,
+            control,
+            claim: Some(claim),
+            table: None,
+            scratch,
+            elsewhere,
+            _others: others,
+        })
     }
 
     fn device(&self) -> PathBuf {
@@ -179,6 +192,28 @@ impl Host for LinuxHost {
         node.sync_all().map_err(file_error("flushing", &path))?;
         sys::drop_cache(&node).map_err(file_error("emptying the cache of", &path))?;
         Ok(self.disk.flush()?)
+    }
+
+    fn check_hooks(&self) -> Result<(), HostError> {
+        match self.elsewhere {
+            Elsewhere::Lock => Ok(()),
+            Elsewhere::LeaveAlone => Err(HostError::NoHooks { here: "this is another system" }),
+        }
+    }
+
+    /// The kernel reads the partition anew, and writes it through its own cache, which `settle`
+    /// empties. What it writes cannot leave the partition.
+    fn mount(&mut self, role: Role) -> Result<PathBuf, HostError> {
+        let node = self.tool_path(role)?;
+        let folder = self.scratch.path().join(MOUNT_POINT);
+        fs::create_dir_all(&folder).map_err(file_error("making folder", &folder))?;
+        self.run(&Call::new("mount").args(["-t", "ext4", "-o", "noatime"]).arg(node).arg(&folder))?;
+        Ok(folder)
+    }
+
+    fn unmount(&mut self) -> Result<(), HostError> {
+        self.run(&Call::new("umount").arg(self.scratch.path().join(MOUNT_POINT)))?;
+        Ok(())
     }
 
     fn scratch(&self) -> &Path {

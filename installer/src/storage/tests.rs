@@ -71,7 +71,7 @@ impl Run for Folder {
     fn run(&mut self, call: &Call) -> Result<Output, CallError> {
         self.calls.push(call.to_string());
         if self.cut_at == Some(call.program) {
-            return Err(CallError::Timeout { call: Box::new(call.clone()) });
+            return Err(CallError::Timeout { call: Box::new(call.clone()), said: Vec::new() });
         }
         let stdout = match call.program {
             "mount" => {

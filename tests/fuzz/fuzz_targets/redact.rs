@@ -1,7 +1,7 @@
 //! What logs and messages show of an address: nothing of the password, wherever it stands.
 #![no_main]
 
-use installer_core::values::redact_url;
+use installer_core::values::{Redactor, Secret, redact_url};
 use libfuzzer_sys::fuzz_target;
 
 const SECRET: &str = "hunter2hunter2";
@@ -13,6 +13,15 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     let (before, after) = text.split_once('\n').unwrap_or((&text, ""));
+    // What a script prints: neither a secret of the answers nor that of an address.
+    let redactor = Redactor::new([Secret::new(SECRET)]);
+    for printed in [format!("{before}{SECRET}{after}"), format!("{before}\n{SECRET}")] {
+        let shown = redactor.clean(&printed);
+        assert!(!shown.contains(SECRET), "{printed} shows as {shown}");
+        assert!(!shown.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')), "{shown:?}");
+    }
+    let shown = Redactor::default().clean(&format!("{before} https://u:{SECRET}@h/ {after}"));
+    assert!(!shown.contains(SECRET), "an address shows as {shown}");
     // Before an @, and behind a question mark.
     for url in [
         format!("https://{before}:{SECRET}@{after}"),

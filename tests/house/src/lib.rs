@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold nothing of ours.
+/// What holds nothing of ours; in a second work tree `.git` is a file.
 const SKIPPED: [&str; 2] = ["target", ".git"];
 
 /// A text file of the repository.
@@ -33,7 +33,10 @@ pub fn sources() -> io::Result<Vec<Source>> {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let (path, kind) = (entry.path(), entry.file_type()?);
-            if kind.is_dir() && !SKIPPED.contains(&name.as_str()) {
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file()
                 && let Ok(text) = String::from_utf8(std::fs::read(&path)?)

@@ -43,8 +43,7 @@ pub(super) fn answers(root: &Node, problems: &mut Problems) -> Option<Answers> {
 }
 
 /// Sections that will have a meaning.
-const LATER: [(&str, &str); 5] = [
-    ("hooks", "hooks are not available yet; `first_boot` runs scripts in the installed host"),
+const LATER: [(&str, &str); 4] = [
     ("include", "including other files is not available yet"),
     ("interactive", "asking for part of the answers is not available yet"),
     ("overrides", "answers by machine are not available yet; write a file for each machine"),
@@ -86,6 +85,7 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
     let xen = or_default(top.optional("xen"), |n| xen::xen(n, problems));
     let boot = or_default(top.optional("boot"), |n| xen::boot(n, problems));
     let health = or_default(top.optional("health"), |n| xen::health(n, problems));
+    let hooks = or_default(top.optional("hooks"), |n| scripts::hooks(n, problems));
     let first_boot = or_default(top.optional("first_boot"), |n| scripts::first_boot(n, problems));
     let report = or_default(top.optional("report"), |n| report::report(n, problems));
     let finish = or_default(top.optional("finish"), |n| report::finish(n, problems));
@@ -110,6 +110,7 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
         xen: xen?,
         boot: boot?,
         health: health?,
+        hooks: hooks?,
         first_boot: first_boot?,
         report: report?,
         finish,
@@ -118,6 +119,7 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
 }
 
 const REPORT: &str = "only an installation is reported yet";
+const HOOKS: &str = "only an installation runs hooks yet";
 
 /// What an upgrade carries over from the installed host cannot be answered here.
 const CARRIED_OVER: [&str; 9] = [
@@ -137,6 +139,7 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
         top.later(name, "an upgrade keeps what the installed host has; this section is not read");
     }
     top.later("report", REPORT);
+    top.later("hooks", HOOKS);
     let deployment_id = deployment_id(top, problems);
     let machine = or_default(top.optional("machine"), |n| machine::machine(n, problems));
     let disks = top.required("disks", problems).and_then(|node| disks::disks(node, problems));
@@ -179,6 +182,7 @@ fn rollback(top: &mut Section<'_>, problems: &mut Problems) -> Option<RollbackAn
         top.later(name, "a rollback brings back the other system as it was; this is not read");
     }
     top.later("report", REPORT);
+    top.later("hooks", HOOKS);
     for name in ["upgrade", "health", "safety", "deployment_id", "source"] {
         top.later(name, "a rollback has no use for this");
     }

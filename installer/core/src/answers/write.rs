@@ -11,8 +11,9 @@ use super::{
 };
 use crate::facts::Firmware;
 use crate::request::Selector;
-use crate::values::{BootArg, Hostname, LinkName, RootPassword, Server, SshKey, size_text};
+use crate::values::{BootArg, Hostname, LinkName, RootPassword, Server, SshKey, hex, size_text};
 
+mod scripts;
 mod tree;
 
 use tree::{Map, Out, text};
@@ -81,9 +82,8 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     boot.list("kernel_args", answers.boot.kernel_args.iter().map(BootArg::as_str));
     top.map("boot", boot);
     top.map("health", health(answers.health));
-    let scripts = answers.first_boot.iter();
-    let scripts = scripts.map(|s| Out::Map(Map::of([("inline", text(s.inline.expose()))])));
-    top.items("first_boot", scripts.collect());
+    top.map("hooks", scripts::hooks(&answers.hooks));
+    top.items("first_boot", answers.first_boot.iter().map(scripts::first_boot).collect());
     let mut report = Map::default();
     report.items("webhook", answers.report.iter().map(webhook).collect());
     top.map("report", report);
@@ -120,13 +120,6 @@ fn webhook(webhook: &Webhook) -> Out {
     map.some("token", webhook.token.as_ref().map(|token| text(token.expose())));
     trust(&mut map, &webhook.trust);
     Out::Map(map)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        put(&mut text, format_args!("{byte:02x}"));
-        text
-    })
 }
 
 fn storage(storage: &Storage) -> Map {

@@ -15,6 +15,7 @@ mod install;
 mod lines;
 mod network;
 mod others;
+mod scripts;
 mod secrets;
 
 use element::Element;

@@ -1,12 +1,12 @@
 //! The digest of a plan: what a person agreed to, in one line.
 
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use serde_json::{Value, json};
 
 use super::Plan;
 use super::lines::{partitions, steps};
+use crate::answers::{Hook, Hooks, Script};
 use crate::request::InstallRequest;
-use crate::values::{RootPassword, SshKey};
+use crate::values::{RootPassword, SshKey, sha256};
 
 /// SHA-256 over the canonical form, in lower-case hexadecimal.
 ///
@@ -17,8 +17,7 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
     let disk = &plan.disk;
     let named = disk.serial.is_some() || disk.wwn.is_some();
     let path = (!named).then_some(&disk.path);
-    let first_boot: Vec<String> =
-        request.first_boot.iter().map(|script| sha256(script.inline.expose())).collect();
+    let first_boot: Vec<Value> = request.first_boot.iter().map(script).collect();
     // Keys are sorted by serde_json, so that the form does not depend on the order here.
     let mut canonical = json!({
         "disk": {
@@ -52,6 +51,11 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
             "finish": request.finish,
         },
     });
+    if !request.hooks.is_empty()
+        && let Some(map) = canonical.as_object_mut()
+    {
+        map.insert("hooks".to_owned(), hooks(&request.hooks));
+    }
     if !plan.repositories.is_empty()
         && let Some(map) = canonical.as_object_mut()
     {
@@ -59,7 +63,23 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
         let places = wanted.map(|r| json!([r.name, r.kind, r.place])).collect();
         map.insert("repositories".to_owned(), places);
     }
-    sha256(&canonical.to_string())
+    sha256(canonical.to_string())
+}
+
+fn script(script: &Script) -> Value {
+    let pin = script.source.pin();
+    match (script.when, script.timeout) {
+        (None, Script::TIMEOUT_DEFAULT) => json!(pin),
+        (when, timeout) => json!([pin, when, timeout]),
+    }
+}
+
+fn hooks(hooks: &Hooks) -> Value {
+    let one = |hook: &Hook| json!([hook.source.pin(), hook.timeout, hook.on_fail]);
+    hooks
+        .iter()
+        .map(|(stage, all)| json!([stage, all.iter().map(one).collect::<Vec<_>>()]))
+        .collect()
 }
 
 /// A hash of the hash, or how the host comes to a password.
@@ -71,10 +91,4 @@ fn password(password: &RootPassword) -> String {
         // Requests hold none of these; what they say would be a secret.
         RootPassword::Plain(_) | RootPassword::File(_) | RootPassword::Env(_) => String::new(),
     }
-}
-
-pub(crate) fn sha256(text: &str) -> String {
-    let pairs: Vec<String> =
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    pairs.concat()
 }

@@ -5,6 +5,7 @@ use partitioner::layout::Role;
 use partitioner::units::BlockSize;
 
 use super::{Plan, Step};
+use crate::answers::Stage;
 
 /// Something that a plan must not have. The planner never makes one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +53,8 @@ pub fn checked(plan: Plan) -> Result<CheckedPlan, Vec<Finding>> {
     if findings.is_empty() { Ok(CheckedPlan(plan)) } else { Err(findings) }
 }
 
-/// Each step once; the BIOS boot loader only where there is room for it, logs and swap only where
-/// the layout has partitions for them.
+/// Each step once; scripts where the answers have some; the BIOS boot loader only where there is
+/// room for it, logs and swap only where the layout has partitions for them.
 fn times(plan: &Plan) -> Vec<Finding> {
     let has = |role| plan.table.partitions.iter().any(|planned| planned.role == role);
     let sometimes = [
@@ -62,6 +63,10 @@ fn times(plan: &Plan) -> Vec<Finding> {
         (Step::MakeSwap, has(Role::Swap)),
     ];
     let need = |step: Step| {
+        if let Step::Hooks { stage } = step {
+            let first = format!("hooks.{stage}[0]");
+            return usize::from(plan.scripts.iter().any(|line| line.starts_with(&first)));
+        }
         let which = sometimes.iter().find(|(one, _)| *one == step);
         which.map_or(1, |(_, is_needed)| usize::from(*is_needed))
     };
@@ -79,13 +84,17 @@ const ROOT: Role = Role::Root;
 
 /// The protocol of a fresh installation: each of these comes before the next. A boot entry is no
 /// part of it, since it is not on the disk.
-const PROTOCOL: [Step; 13] = [
+const PROTOCOL: [Step; 17] = [
+    Step::Hooks { stage: Stage::Pre },
     Step::Disarm,
     Step::WipeSignatures,
     Step::WriteTable,
+    Step::Hooks { stage: Stage::StorageReady },
     Step::WriteSlot { role: ROOT },
     Step::IdentifySlot { role: ROOT },
     Step::ConfigureSlot { role: ROOT },
+    // What a script leaves in the root is checked with the rest.
+    Step::Hooks { stage: Stage::FilesReady },
     Step::CheckSlot { role: ROOT },
     Step::MakeLogs,
     Step::MakeSwap,
@@ -93,6 +102,7 @@ const PROTOCOL: [Step; 13] = [
     Step::WriteCore,
     Step::Verify,
     Step::Arm,
+    Step::Hooks { stage: Stage::Post },
 ];
 
 fn order(steps: &[Step]) -> Vec<Finding> {
@@ -107,11 +117,13 @@ fn order(steps: &[Step]) -> Vec<Finding> {
             findings.push(Finding::Order { earlier: earlier.title(), later: later.title() });
         }
     }
-    if let (Some(entry), Some(arm)) = (at(Step::BootEntry), at(Step::Arm))
-        && entry < arm
-    {
-        let (earlier, later) = (Step::Arm.title(), Step::BootEntry.title());
-        findings.push(Finding::Order { earlier, later });
+    let post = Step::Hooks { stage: Stage::Post };
+    for (earlier, later) in [(Step::Arm, Step::BootEntry), (Step::BootEntry, post)] {
+        if let (Some(first), Some(second)) = (at(earlier), at(later))
+            && second < first
+        {
+            findings.push(Finding::Order { earlier: earlier.title(), later: later.title() });
+        }
     }
     findings
 }

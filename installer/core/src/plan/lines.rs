@@ -4,8 +4,9 @@ use partitioner::table::TablePlan;
 use serde_json::{Value, json};
 
 use super::Plan;
+use crate::answers::{Hook, Script};
 use crate::facts::DiskFacts;
-use crate::request::Wanted;
+use crate::request::{InstallRequest, Wanted};
 use crate::storage::Repository;
 
 /// The plan as `--json` shows it.
@@ -29,6 +30,7 @@ pub fn to_json(plan: &Plan) -> Value {
         "repositories": repositories(plan),
         "keeps": plan.keeps,
         "steps": steps(plan),
+        "scripts": plan.scripts,
         "release": plan.release,
         "dom0": plan.dom0,
     })
@@ -68,6 +70,23 @@ pub(super) fn repository(wanted: &Wanted) -> String {
     let Repository { name, kind, .. } = &wanted.repository;
     let place = wanted.disk.as_ref().map_or_else(|| "partition sr".to_owned(), self::disk);
     format!("{name} ({}): {place}", kind.word())
+}
+
+/// Scripts of the answers, each in one line, without their text.
+pub(super) fn scripts(request: &InstallRequest) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (stage, hooks) in request.hooks.iter() {
+        for (index, Hook { source, timeout, on_fail }) in hooks.iter().enumerate() {
+            let means = on_fail.word();
+            lines.push(format!("hooks.{stage}[{index}]: {source} ({timeout}, {means})"));
+        }
+    }
+    for (index, Script { source, when, timeout }) in request.first_boot.iter().enumerate() {
+        let when = when.map_or_else(String::new, |when| format!("{}, ", when.word()));
+        let line = format!("first_boot[{index}]: {source} ({timeout}, {when}once in dom0)");
+        lines.push(line);
+    }
+    lines
 }
 
 /// Titles, in the order in which the steps are performed.

@@ -43,6 +43,9 @@ pub fn render(plan: &Plan) -> String {
         section(&mut put, "Made at the first good boot, on what is blank then:", &made, "");
     }
     section(&mut put, "Is kept:", &plan.keeps, "There is no other disk.");
+    if !plan.scripts.is_empty() {
+        section(&mut put, "Scripts of the answers:", &plan.scripts, "");
+    }
     put("Steps:");
     for (number, step) in (1..).zip(&plan.steps) {
         put(&format!("  {number:>2}. {}", step.title()));

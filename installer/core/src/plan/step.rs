@@ -3,6 +3,8 @@
 use partitioner::layout::Role;
 use serde::Serialize;
 
+use crate::answers::Stage;
+
 /// One thing to do. The order of a plan is the order of writing: everything that the new system
 /// needs is on the disk and read back before [`Step::Arm`], which is the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +41,10 @@ pub enum Step {
     Arm,
     /// An entry in the UEFI firmware, best effort.
     BootEntry,
+    /// Scripts of the answers.
+    Hooks {
+        stage: Stage,
+    },
 }
 
 impl Step {
@@ -59,6 +65,7 @@ impl Step {
             Self::Verify => "read back what was written".to_owned(),
             Self::Arm => "make the disk bootable".to_owned(),
             Self::BootEntry => "add an entry to the UEFI boot menu".to_owned(),
+            Self::Hooks { stage } => format!("run the scripts of hooks.{stage}"),
         }
     }
 
@@ -78,7 +85,8 @@ impl Step {
             | Self::WriteCore
             | Self::Verify
             | Self::Arm
-            | Self::BootEntry => None,
+            | Self::BootEntry
+            | Self::Hooks { .. } => None,
         }
     }
 }

@@ -150,5 +150,5 @@ fn the_judge_sees_what_else_may_not_be() {
         },
         "overlap",
     );
-    assert!(position(&sample_plan(), Step::Disarm) == 0);
+    assert!(position(&sample_plan(), Step::Disarm) == 1, "behind the scripts of `pre`");
 }

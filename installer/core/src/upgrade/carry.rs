@@ -131,6 +131,9 @@ const MADE: &[&str] = &[
     "resolv.conf",
     "ssl/certs",
     "systemd/system/multi-user.target.wants",
+    "xenhost/first-boot-before-network.d",
+    "xenhost/first-boot-fully-up.d",
+    "xenhost/first-boot-network-online.d",
     "xenhost/first-boot.d",
 ];
 

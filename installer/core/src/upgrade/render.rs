@@ -6,8 +6,8 @@ use partitioner::plan::picture::section;
 use serde_json::{Value, json};
 
 use super::UpgradePlan;
-use crate::plan::digest::sha256;
 use crate::plan::lines;
+use crate::values::sha256;
 
 /// The page that is agreed to.
 pub fn render(plan: &UpgradePlan) -> String {
@@ -96,5 +96,5 @@ pub(super) fn digest(plan: &UpgradePlan) -> String {
         "steps": steps(plan),
         "release": plan.release,
     });
-    sha256(&canonical.to_string())
+    sha256(canonical.to_string())
 }

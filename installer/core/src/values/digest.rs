@@ -1,6 +1,22 @@
 //! SHA-256 as people write it.
 
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
 use super::ValueError;
+
+/// In lower-case hexadecimal.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes all that is written to it");
+        text
+    })
+}
 
 /// In lower-case hexadecimal.
 pub fn sha256_digits(text: &str) -> Result<String, ValueError> {

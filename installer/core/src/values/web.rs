@@ -30,8 +30,10 @@ pub struct WebUrl {
 impl WebUrl {
     /// The message does not show user or password.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
-        let shown = redact_url(text);
-        let no = |why: &str| ValueError::new(format!("`{shown}` is not a web address: {why}"));
+        // What is no address at all may be a secret in the wrong place.
+        let is_address = text.contains("://");
+        let shown = if is_address { format!("`{}`", redact_url(text)) } else { "this".to_owned() };
+        let no = |why: &str| ValueError::new(format!("{shown} is not a web address: {why}"));
         if LENGTH_MAX < text.len() {
             return Err(ValueError::new(format!("an address of more than {LENGTH_MAX} bytes")));
         }

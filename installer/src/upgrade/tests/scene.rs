@@ -9,6 +9,7 @@ use installer_core::facts::{Firmware, HostFacts};
 use installer_core::release::{MANIFEST, Manifest};
 use installer_core::request::Refusal;
 use installer_core::upgrade::{self as core, UpgradeFacts, Wish};
+use installer_core::values::Redactor;
 use installer_core::{answers, plan, request};
 use partitioner::block::file::FileDisk;
 use partitioner::ids::Ids;
@@ -98,7 +99,13 @@ impl Scene {
         let plan = plan::checked(plan).unwrap();
         let fence = write_set(&plan.plan().table);
         let mut host = ImageHost::open(&scene.disk(), block_size, fence).unwrap();
-        let job = engine::Job { plan: &plan, request: &request, facts: &facts, release: &release };
+        let job = engine::Job {
+            plan: &plan,
+            request: &request,
+            facts: &facts,
+            release: &release,
+            redactor: &Redactor::default(),
+        };
         engine::run(job, &mut host, &Cancel::default(), &mut |_| {}).unwrap();
         scene
     }

@@ -18,6 +18,7 @@ use installer_core::event::Event;
 use installer_core::facts::{Firmware, HostFacts, MachineFacts};
 use installer_core::request::{self, Refusal};
 use installer_core::upgrade::{self as core, UpgradeFacts, UpgradePlan, Wish};
+use installer_core::values::Redactor;
 use installer_core::{answers, plan};
 use partitioner::block::window::Window;
 use partitioner::ids::Ids;
@@ -99,7 +100,13 @@ impl TinyHost {
         let plan = plan::checked(plan).unwrap();
         let table = plan.plan().table.clone();
         let mut host = ImageHost::open(&path, BLOCK, write_set(&table)).unwrap();
-        let job = engine::Job { plan: &plan, request: &request, facts: &facts, release: &release };
+        let job = engine::Job {
+            plan: &plan,
+            request: &request,
+            facts: &facts,
+            release: &release,
+            redactor: &Redactor::default(),
+        };
         engine::run(job, &mut host, &Cancel::default(), &mut |_| {}).unwrap();
         drop(host);
         let ids = &plan.plan().ids;

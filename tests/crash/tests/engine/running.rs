@@ -58,7 +58,7 @@ impl Running {
 impl Run for Running {
     fn run(&mut self, call: &Call) -> Result<Output, CallError> {
         if call.program == "xl" && self.health == Health::Unwell {
-            return Err(CallError::Timeout { call: Box::new(call.clone()) });
+            return Err(CallError::Timeout { call: Box::new(call.clone()), said: Vec::new() });
         }
         Ok(Output { status: 0, stdout: Vec::new(), stderr: Vec::new() })
     }

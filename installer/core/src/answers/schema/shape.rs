@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 
 mod network;
 mod report;
+mod scripts;
 
 use network::Network;
 use report::{InstallFinish, Report};
+use scripts::{Hooks, Script};
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
@@ -68,6 +70,7 @@ pub(super) struct Install {
     xen: Option<Xen>,
     boot: Option<Boot>,
     health: Option<Health>,
+    hooks: Option<Hooks>,
     /// Scripts that run once in the installed host.
     #[schemars(length(max = 32))]
     first_boot: Option<Vec<Script>>,
@@ -327,13 +330,6 @@ struct Health {
     /// How long a host may take until it is well, 1m to 14m.
     #[schemars(regex(pattern = r"^([1-9]|1[0-4])m$"))]
     timeout: Option<String>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Script {
-    #[schemars(regex(pattern = r"^#!/"))]
-    inline: String,
 }
 
 #[derive(JsonSchema)]

@@ -81,7 +81,7 @@ pub(super) fn trust(section: &mut Section<'_>, problems: &mut Problems) -> Optio
     match (ca, key) {
         (None, None) => Some(ServerTrust::System),
         (Some(node), None) => {
-            value(node, &section.path("ca"), problems, path).map(ServerTrust::Authorities)
+            value(node, &section.path("ca"), problems, whole_path).map(ServerTrust::Authorities)
         }
         (None, Some(node)) => {
             value(node, &section.path("key"), problems, key_digest).map(ServerTrust::Key)
@@ -94,7 +94,8 @@ pub(super) fn trust(section: &mut Section<'_>, problems: &mut Problems) -> Optio
     }
 }
 
-fn path(text: &str) -> Result<String, ValueError> {
+/// Of a file in the installer environment or on the medium.
+pub(super) fn whole_path(text: &str) -> Result<String, ValueError> {
     let inside = text.split('/').all(|part| part != "..");
     if text.starts_with('/') && inside && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());

@@ -8,6 +8,7 @@ use super::disk;
 use super::element::Element;
 use super::network::network;
 use super::others::{refused, source};
+use super::scripts::hooks;
 use crate::answers::{
     Access, Boot, Finish, Health, MachineRules, OnError, OnExisting, RawAnswers, Safety, Source,
     System, Xen,
@@ -25,6 +26,7 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
     signatures(root, problems);
     source(root, problems);
     refused(root, problems);
+    let hooks = hooks(root, problems);
     bootloader(root, problems);
     backend(root, problems);
     let (selector, storage) = match root.one("primary-disk", problems) {
@@ -71,6 +73,7 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
         xen: Xen::default(),
         boot: Boot::default(),
         health: Health::default(),
+        hooks,
         first_boot: Vec::new(),
         report: Vec::new(),
         finish: Finish::Reboot,

@@ -8,13 +8,11 @@ use crate::answers::{
 use crate::problem::{Problem, Problems};
 
 /// Elements that are understood and cannot be followed: the name, why, what to use instead.
-const REFUSED: [(&str, &str, &str); 12] = [
+const REFUSED: [(&str, &str, &str); 10] = [
     ("driver-source", "driver disks are not available", "drivers come with the release's kernel"),
     ("fcoe-interface", "FCoE is not available", "a local disk, or an adapter that shows one"),
     ("guest-disks", "storage on other disks is not made yet", "make it by hand after installation"),
     ("initial-partitions", "the old installer's own tests used this", "leave it out"),
-    ("install-failed-script", "scripts during installation are not available yet", ""),
-    ("post-install-script", "scripts during installation are not available yet", FIRST_BOOT),
     ("raid", "software RAID is not available yet", "one disk, or a RAID made by the controller"),
     ("selected-multiversion-drivers", "there is one version of each driver", "leave it out"),
     ("service", "services cannot be chosen yet", "`systemctl` in a script of `first_boot`"),
@@ -22,7 +20,6 @@ const REFUSED: [(&str, &str, &str); 12] = [
     ("zap-utility-partitions", "not available", "`on_existing: wipe` in a YAML answer file"),
     ("multipath", "multipath is not available", "one path to the disk"),
 ];
-const FIRST_BOOT: &str = "`first_boot` in a YAML answer file runs scripts in the installed host";
 
 pub(super) fn refused(root: &mut Element<'_, '_>, problems: &mut Problems) {
     for (name, why, instead) in REFUSED {
@@ -30,23 +27,16 @@ pub(super) fn refused(root: &mut Element<'_, '_>, problems: &mut Problems) {
             element.refuse(problems, why, instead);
         }
     }
-    for mut element in root.all("script") {
-        script(&mut element, problems);
-    }
     confirmation(root, problems);
 }
 
-/// The exit status of a script was logged and ignored by the old installer, in every stage.
-fn script(element: &mut Element<'_, '_>, problems: &mut Problems) {
-    let kind = element.attribute("type").map(|(_, text)| text);
-    drop(element.attribute("stage"));
-    let why = match (kind.as_deref(), element.text().split_once(':').map(|(scheme, _)| scheme)) {
-        (Some("nfs"), _) => "scripts from NFS are not available",
-        (_, Some("http")) => "a script over http needs sha256 or https; fetching is not available",
-        (_, Some("https")) => "fetching scripts is not available yet, here also without a hash",
-        _ => "scripts during installation are not available yet",
-    };
-    element.refuse(problems, why, FIRST_BOOT);
+/// Only an installation runs scripts.
+fn no_scripts(root: &mut Element<'_, '_>, problems: &mut Problems) {
+    for name in ["script", "post-install-script", "install-failed-script"] {
+        for element in root.all(name) {
+            element.refuse(problems, "only an installation runs scripts yet", "leave it out");
+        }
+    }
 }
 
 /// Any text, also `false`, meant yes.
@@ -121,6 +111,7 @@ pub(super) fn upgrade(
 ) -> Option<UpgradeAnswers> {
     source(root, problems);
     refused(root, problems);
+    no_scripts(root, problems);
     useless(root, &["source", "existing-installation", "primary-disk"], problems);
     if let Some(element) = root.one("primary-disk", problems) {
         let what = "`existing-installation` names the disk; `primary-disk` is obsolete here";
@@ -148,6 +139,7 @@ pub(super) fn rollback(
     problems: &mut Problems,
 ) -> Option<RollbackAnswers> {
     refused(root, problems);
+    no_scripts(root, problems);
     useless(root, &["backup-disk"], problems);
     let what = "the old installer copied a backup back; here the host starts its other slot again";
     problems.warn(Problem::new(root.at(), "", what));
