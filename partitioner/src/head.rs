@@ -78,7 +78,7 @@ impl HeadMap {
     };
 
     /// The MBR layout: all lies in the reserved sectors of the volume at LBA 256. GRUB's core with
-    /// all that a host needs takes 437 sectors.
+    /// all that a host needs takes 444 sectors.
     pub const MBR: Self = Self {
         gpt: None,
         old_lba0: Some(Lba::new(1288)),

@@ -5,11 +5,11 @@ use crate::qemu::MAC;
 
 /// Root's password in every installation that a test makes.
 pub(crate) const PASSWORD: &str = "xenhost";
-const HASH: &str = "$6$xenhosttests$ur8fOQptFhoTpXtd0wVHCAFRcrckMdNnBZavWQulAAtJacMhiIaEdc7Q9/\
+pub(crate) const HASH: &str = "$6$xenhosttests$ur8fOQptFhoTpXtd0wVHCAFRcrckMdNnBZavWQulAAtJacMhiIaEdc7Q9/\
                     Fqn.hurmRcSafPtA8v30Z4pqc/A.";
 pub(crate) const HOSTNAME: &str = "xen1";
 pub(crate) const DEPLOYMENT: &str = "first-light";
-const SSH_KEY: &str = "ssh-ed25519 \
+pub(crate) const SSH_KEY: &str = "ssh-ed25519 \
      AAAAC3NzaC1lZDI1NTE5AAAAIHm0p1rYp0u0Q8ZQ2rYJmM5vG0qkq9n4oVJ9Qm2cW3xT operator@example";
 
 /// An answer file, with the parts that tests vary.

@@ -13,7 +13,7 @@ use crate::failure::{At, Failure, Result};
 
 #[allow(dead_code, reason = "the half that packs is for those who make such files")]
 #[path = "../../../partitioner/tests/fixtures/packed.rs"]
-mod packed;
+pub(crate) mod packed;
 
 /// The serial of the disk that the answer files name.
 pub(crate) const TARGET: &str = "SN42";

@@ -13,6 +13,7 @@ mod offline;
 mod packages;
 mod refusals;
 mod small;
+mod takeover;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -87,6 +88,32 @@ const SCENARIOS: &[Scenario] = &[
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
     scenario("upgrade-unwell", 22, "new system comes up and is not well", upgrade::unwell),
+    scenario(
+        "old-hosts",
+        5,
+        "stand-ins of old hosts boot by their own loaders",
+        takeover::old_hosts,
+    ),
+    unproven(scenario(
+        "takeover-refused",
+        3,
+        "old hosts with a guest's disk are left alone",
+        takeover::refused,
+    )),
+    unproven(scenario(
+        "takeover-mbr-extlinux",
+        20,
+        "an old host with extlinux is taken over",
+        takeover::mbr_extlinux,
+    )),
+    unproven(scenario(
+        "takeover-mbr-grub",
+        20,
+        "the same with GRUB before the root",
+        takeover::mbr_grub,
+    )),
+    unproven(scenario("takeover-gpt-bios", 20, "the same from a GPT, by BIOS", takeover::gpt_bios)),
+    unproven(scenario("takeover-gpt-uefi", 20, "the same by UEFI", takeover::gpt_uefi)),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("no-disk", 2, "a machine without any disk", media::no_disk),
     scenario("small-disk", 1, "a disk below 12 GiB", refusals::small_disk),

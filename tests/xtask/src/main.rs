@@ -18,6 +18,7 @@ mod folders;
 mod inside;
 mod install;
 mod lab;
+mod oldhost;
 mod products;
 mod qemu;
 mod report;

@@ -175,12 +175,12 @@ pub(super) fn dies(lab: &mut Lab) -> Result<()> {
 /// boot of some minutes; that there are three of them is seen where the kernel dies.
 pub(super) fn unwell(lab: &mut Lab) -> Result<()> {
     let disks = upgraded(lab, "unwell")?;
-    one_try_left(&disks.first().expect("the host's disk").path)?;
+    set_tries(&disks.first().expect("the host's disk").path, b'1')?;
     falls_back(lab, Firmware::Uefi, &disks, &UNWELL)?.cut_power()
 }
 
-/// Changes the count of tries where it lies on the disk: its file is never moved.
-fn one_try_left(disk: &Path) -> Result<()> {
+/// Changes the count of tries, which is three, where it lies on the disk: its file is never moved.
+pub(super) fn set_tries(disk: &Path, left: u8) -> Result<()> {
     const THREE: &[u8] = b"# GRUB Environment Block\ntries=3\n";
     /// Far more than the boot loader and the rescue system take.
     const LOOKED_AT: u64 = 256 << 20;
@@ -193,7 +193,7 @@ fn one_try_left(disk: &Path) -> Result<()> {
         file.read_exact_at(&mut block, at).at("reading", disk)?;
         if block.starts_with(THREE) {
             let tail = u64::try_from(THREE.len()).unwrap_or(0) - 2;
-            return file.write_all_at(b"1", at + tail).at("writing", disk);
+            return file.write_all_at(&[left], at + tail).at("writing", disk);
         }
     }
     Err(Failure::check(format!("{}: no counter of three tries", disk.display())))

@@ -1,0 +1,150 @@
+//! Old hosts: each boots before anything is done to it, is taken over, can be gone back to until the
+//! new system was blessed, and ends in slot b.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::upgrade::set_tries;
+use crate::call::{Call, Ended};
+use crate::disks::{self, TARGET};
+use crate::dom0;
+use crate::failure::{Failure, Result, ensure};
+use crate::inside::tree::Tree;
+use crate::inside::{self, Partition};
+use crate::install::DISK_STATE;
+use crate::lab::Lab;
+use crate::oldhost::{self, Chain, LABEL, Repository};
+use crate::qemu::Disk;
+
+/// On an image: seconds; ten times that on a busy machine.
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(600);
+/// A root is copied, and a log partition is made, under emulation.
+const FINISH_LIMIT: Duration = Duration::from_secs(900);
+const INVENTORY: &str = "/etc/xensource-inventory";
+
+/// Every stand-in boots by its own boot loader to its own root.
+pub(super) fn old_hosts(lab: &mut Lab) -> Result<()> {
+    for chain in Chain::ALL {
+        let disk = made(lab, chain, Repository::Empty)?;
+        oldhost::boots(lab, chain.name(), chain, &disk, LABEL)?;
+        crate::cache::remove(&disk)?;
+    }
+    Ok(())
+}
+
+pub(super) fn mbr_extlinux(lab: &mut Lab) -> Result<()> {
+    whole_path(lab, Chain::MbrExtlinux)
+}
+
+pub(super) fn mbr_grub(lab: &mut Lab) -> Result<()> {
+    whole_path(lab, Chain::MbrGrub)
+}
+
+pub(super) fn gpt_bios(lab: &mut Lab) -> Result<()> {
+    whole_path(lab, Chain::GptBios)
+}
+
+pub(super) fn gpt_uefi(lab: &mut Lab) -> Result<()> {
+    whole_path(lab, Chain::GptUefi)
+}
+
+/// A guest's disk in the storage repository: nothing is written.
+pub(super) fn refused(lab: &mut Lab) -> Result<()> {
+    for chain in Chain::ALL {
+        let disk = made(lab, chain, Repository::InUse)?;
+        let before = crate::digest::disk(&disk)?;
+        let ended = upgrade(lab, &disk, &["--json"])?;
+        let told = format!("{}{}", ended.stdout, ended.stderr);
+        ensure(ended.code() == 16, || format!("exit {}, 16 expected:\n{told}", ended.code()))?;
+        ensure(last_line(&ended) == format!("{DISK_STATE}untouched"), || told)?;
+        disks::check_unchanged(&disk, &before)?;
+        crate::cache::remove(&disk)?;
+    }
+    Ok(())
+}
+
+fn made(lab: &mut Lab, chain: Chain, sr: Repository) -> Result<PathBuf> {
+    let disk = lab.run.join(format!("{}.img", chain.name()));
+    oldhost::make(lab, chain, sr, &disk)?;
+    Ok(disk)
+}
+
+/// Taken over on an image; the old system while the trial lasts; the new one, blessed and finished;
+/// and the old one from slot b.
+fn whole_path(lab: &mut Lab, chain: Chain) -> Result<()> {
+    let disk = made(lab, chain, Repository::Empty)?;
+    take_over(lab, &disk)?;
+    given_up(lab, chain, &disk)?;
+    let disks = [Disk { path: disk.clone(), serial: TARGET }];
+    let mut dom0 = dom0::boot(lab, chain.name(), chain.firmware(), &disks)?;
+    dom0.wait_ready(lab, chain.name()).map_err(|f| dom0::with_journal(&mut dom0, f))?;
+    lab.report.stage(&format!("{}: finished", chain.name()), |_| {
+        let wait = "for i in $(seq 200); do grep -q vda5 /proc/partitions && \
+                    ! grep -q vda10 /proc/partitions && blkid /dev/vda5 | grep -q ext4 && \
+                    ok=1 && break; sleep 3; done; test -n \"$ok\" || \
+                    { journalctl -b -o cat --no-pager | grep -i finish | tail -20; false; }";
+        dom0.shell.must(wait, FINISH_LIMIT).map(drop)
+    })?;
+    println!("{}", dom0.must("host-installer status")?);
+    dom0.power_off(lab, chain.name())?;
+    final_table(&disk)?;
+    roll_back(lab, &disk)?;
+    let name = format!("{}-slot-b", chain.name());
+    oldhost::boots(lab, &name, chain, &disk, "")
+}
+
+/// Looks at the plan and performs it.
+fn take_over(lab: &mut Lab, disk: &Path) -> Result<()> {
+    let planned = upgrade(lab, disk, &["--json"])?;
+    let json = |source| Failure::Json { what: format!("{planned:?}"), source };
+    let plan: serde_json::Value = serde_json::from_str(&planned.stdout).map_err(json)?;
+    let digest = plan.get("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let done = upgrade(lab, disk, &["--confirm", digest])?;
+    let told = || format!("exit {}:\n{}{}", done.code(), done.stdout, done.stderr);
+    println!("{}", done.stdout);
+    ensure(done.code() == 0, told)?;
+    ensure(last_line(&done) == format!("{DISK_STATE}new system boots"), told)
+}
+
+fn upgrade(lab: &Lab, disk: &Path, more: &[&str]) -> Result<Ended> {
+    Call::new(&lab.products.binaries.host_installer)
+        .args(["upgrade", "--release"])
+        .arg(&lab.products.release)
+        .arg("--disk")
+        .arg(format!("{TARGET}={}", disk.display()))
+        .args(more)
+        .limit(TAKEOVER_LIMIT)
+        .output()
+}
+
+fn last_line(ended: &Ended) -> &str {
+    ended.stderr.trim_end().lines().next_back().unwrap_or_default()
+}
+
+/// With its tries used up, the machine starts the old system where it always was.
+fn given_up(lab: &mut Lab, chain: Chain, disk: &Path) -> Result<()> {
+    let copy = lab.run.join(format!("{}-spent.img", chain.name()));
+    disks::copy(disk, &copy)?;
+    set_tries(&copy, b'0')?;
+    oldhost::boots(lab, &format!("{}-spent", chain.name()), chain, &copy, LABEL)?;
+    crate::cache::remove(&copy)
+}
+
+/// The layout of a fresh installation, and the old root in slot b.
+fn final_table(disk: &Path) -> Result<()> {
+    let mut numbers: Vec<u32> = inside::partitions(disk)?.iter().map(Partition::number).collect();
+    numbers.sort_unstable();
+    ensure(numbers == [1, 2, 3, 4, 5, 6], || format!("the partitions are {numbers:?}"))?;
+    let inventory = Tree::open(disk, 2)?.text(INVENTORY)?;
+    ensure(inventory.contains("XenServer"), || format!("slot b holds:\n{inventory}"))?;
+    Tree::open(disk, 5)?.list("/").map(drop)
+}
+
+fn roll_back(lab: &Lab, disk: &Path) -> Result<()> {
+    Call::new(&lab.products.binaries.host_installer)
+        .args(["rollback", "--disk"])
+        .arg(format!("{TARGET}={}", disk.display()))
+        .limit(TAKEOVER_LIMIT)
+        .stdout()
+        .map(drop)
+}
