@@ -84,25 +84,23 @@ fn clock(timezone: &str) -> Vec<TargetFile> {
 /// What the dom0 image comes with, key maps and all.
 const IMAGE_KEYMAP: &str = "us";
 
-/// For Debian's console-setup, and for systemd where console-setup is not there. Nothing is written
-/// for the image's own keyboard: a new file would make console-setup compute its key maps again.
+/// For Debian's console-setup, which computes the console's key map from it. systemd's own
+/// `KEYMAP` is of no use: Debian has neither its service nor its key maps, so that `localectl` tells
+/// of no VC Keymap, and Debian 13 makes `/etc/vconsole.conf` a link to this file at each boot.
+/// Nothing is written for the image's own keyboard: a new file would make console-setup compute its
+/// key maps again.
 fn keyboard(keymap: &str) -> Vec<TargetFile> {
     if keymap == IMAGE_KEYMAP {
         return Vec::new();
     }
-    let debian = format!(
+    let text = format!(
         "XKBMODEL=\"pc105\"\n\
          XKBLAYOUT=\"{keymap}\"\n\
          XKBVARIANT=\"\"\n\
          XKBOPTIONS=\"\"\n\
          BACKSPACE=\"guess\"\n"
     );
-    // The two name one keyboard differently.
-    let console = if keymap == "gb" { "uk" } else { keymap };
-    vec![
-        TargetFile::file("etc/default/keyboard", 0o644, debian),
-        TargetFile::file("etc/vconsole.conf", 0o644, format!("KEYMAP={console}\n")),
-    ]
+    vec![TargetFile::file("etc/default/keyboard", 0o644, text)]
 }
 
 /// What the host knows of itself, and what its boot loader reads.

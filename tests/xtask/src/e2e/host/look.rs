@@ -41,7 +41,9 @@ const CHECKS: &[(&str, &str)] = &[
         "and no others",
         "test -z \"$(timedatectl show-timesync -p FallbackNTPServers -p LinkNTPServers --value)\"",
     ),
-    ("the key map", "localectl status | grep -q 'X11 Layout: de'"),
+    ("the keyboard", "localectl status | grep -q 'X11 Layout: de'"),
+    // Where an American keyboard has y.
+    ("the console's key map", "dumpkeys | grep -Eq '^keycode +21 = [+]?z '"),
     ("the operator's key", "grep -q op@example /root/.ssh/authorized_keys"),
     ("root has a password", "passwd -S root | grep -q '^root P '"),
     ("it is not asked again", "! test -e /etc/xenhost/ask-root-password"),
