@@ -19,19 +19,21 @@ pub(crate) struct Answers {
     pub(crate) on_existing: &'static str,
     /// What the machine does afterwards.
     pub(crate) finish: &'static str,
+    /// Whole lines of the network's section, with their indent.
+    pub(crate) network: &'static str,
     /// Whole lines, put after the others.
     pub(crate) extra: &'static str,
 }
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { serial: TARGET, on_existing: "refuse", finish: "poweroff", extra: "" }
+        Self { serial: TARGET, on_existing: "refuse", finish: "poweroff", network: "", extra: "" }
     }
 }
 
 impl Answers {
     pub(crate) fn text(&self) -> String {
-        let Self { serial, on_existing, finish, extra } = self;
+        let Self { serial, on_existing, finish, network, extra } = self;
         format!(
             "schema: xenhost/v1
 mode: install
@@ -42,7 +44,7 @@ layout: {{target: host, name: auto}}
 on_existing: {on_existing}
 network:
   management: {{mac: \"{MAC}\", ipv4: dhcp}}
-system: {{hostname: {HOSTNAME}, timezone: Etc/UTC, keymap: us}}
+{network}system: {{hostname: {HOSTNAME}, timezone: Etc/UTC, keymap: us}}
 access:
   root_password: {{hash: \"{HASH}\"}}
   ssh_keys: [{SSH_KEY}]

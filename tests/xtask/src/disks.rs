@@ -21,6 +21,8 @@ pub(crate) const BYSTANDER: &str = "SN43";
 /// As large as a target, so that choosing wrongly would work.
 const BYSTANDER_GIB: u64 = 60;
 const MIB: u64 = 1 << 20;
+/// mke2fs with content, on a busy machine.
+const FOLDER_LIMIT: Duration = Duration::from_secs(120);
 /// Where the bystander's ext4 partition and its LVM physical volume begin.
 const EXT4_AT: u64 = MIB;
 const PV_AT: u64 = 2049 * MIB;
@@ -41,6 +43,17 @@ const LVM_HEAD: &[u8] = include_bytes!("../fixtures/lvm-head.zst");
 pub(crate) fn blank(path: &Path, gib: u64) -> Result<()> {
     let file = File::create(path).at("creating", path)?;
     file.set_len(gib << 30).at("growing", path)
+}
+
+/// Makes an ext4 disk that holds what a folder holds.
+pub(crate) fn of_folder(folder: &Path, disk: &Path, mib: u32) -> Result<()> {
+    Call::new("mke2fs")
+        .args(["-q", "-F", "-t", "ext4", "-d"])
+        .args([folder, disk])
+        .arg(format!("{mib}M"))
+        .limit(FOLDER_LIMIT)
+        .stdout()
+        .map(drop)
 }
 
 /// Makes the bystander: GPT, an ext4 partition with files, and an LVM physical volume whose volume
@@ -104,7 +117,7 @@ fn ext4(disk: &Path, offset: u64, size: &str, label: &str, content: &Path) -> Re
     Call::new("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-L", label, "-E", &options, "-d"])
         .args([content.as_os_str(), disk.as_os_str(), size.as_ref()])
-        .limit(Duration::from_secs(120))
+        .limit(FOLDER_LIMIT)
         .stdout()
         .map(drop)
 }

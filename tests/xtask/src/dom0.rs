@@ -170,6 +170,17 @@ impl Dom0 {
         })
     }
 
+    /// Waits until the storage repositories that the answers ask for are there.
+    pub(crate) fn wait_storage(&mut self, lab: &mut Lab, name: &str) -> Result<()> {
+        lab.report.stage(&format!("{name}: repositories"), |_| {
+            let wait = "for i in $(seq 100); do systemctl is-active -q xenhost-storage-make && \
+                        ok=1 && break; systemctl is-failed -q xenhost-storage-make && break; \
+                        sleep 2; done; test -n \"$ok\" || \
+                        { systemctl status --no-pager -l xenhost-storage-make; false; }";
+            self.shell.must(wait, READY_LIMIT).map(drop)
+        })
+    }
+
     /// Looks around, and checks what the answers asked for and what the layout has.
     pub(crate) fn look(&mut self, promised: &[Check]) -> Result<Seen> {
         let info = self.must("xl info")?;

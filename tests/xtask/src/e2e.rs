@@ -7,6 +7,7 @@ mod boots;
 mod builder;
 mod cuts;
 mod facts;
+mod guest;
 mod host;
 mod media;
 mod offline;
@@ -78,6 +79,12 @@ const SCENARIOS: &[Scenario] = &[
         "all that answers ask of dom0, after two starts",
         host::dom0_config,
     ),
+    unproven(scenario(
+        "guest",
+        14,
+        "a guest with a disk and a card, before and after a start of the host; time by DHCP",
+        guest::guest,
+    )),
     unproven(scenario(
         "facts",
         5,

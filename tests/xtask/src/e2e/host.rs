@@ -23,7 +23,6 @@ const DATA_GIB: u64 = 20;
 const PASSWORD: &str = "typed at the console";
 const QUESTION_LIMIT: Duration = Duration::from_secs(1200);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
-const STORAGE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Everything at once, but root's password: the console asks for it.
 fn answers() -> String {
@@ -122,13 +121,7 @@ fn second(lab: &mut Lab, name: &str, disks: &[Disk]) -> Result<()> {
 
 fn ready(lab: &mut Lab, name: &str, host: &mut Dom0) -> Result<()> {
     host.wait_ready(lab, name).map_err(|f| dom0::with_journal(host, f))?;
-    lab.report.stage(&format!("{name}: repositories"), |_| {
-        let wait = "for i in $(seq 100); do systemctl is-active -q xenhost-storage-make && ok=1 && \
-                    break; systemctl is-failed -q xenhost-storage-make && break; sleep 2; done; \
-                    test -n \"$ok\" || { systemctl status --no-pager -l xenhost-storage-make; \
-                    false; }";
-        host.shell.must(wait, STORAGE_LIMIT).map(drop)
-    })
+    host.wait_storage(lab, name)
 }
 
 /// Two cards; what goes through them is recorded, since either may be the bond's active one.

@@ -250,12 +250,7 @@ fn next_release(lab: &mut Lab, disk: &Path) -> Result<()> {
     let path = folder.join("release.json");
     let text = std::fs::read_to_string(&path).at("reading", &path)?;
     std::fs::write(&path, renamed(&text, &path)?).at("writing", &path)?;
-    Call::new("mke2fs")
-        .args(["-q", "-F", "-t", "ext4", "-d"])
-        .args([&folder, disk])
-        .arg(format!("{RELEASE_MIB}M"))
-        .limit(Duration::from_secs(120))
-        .stdout()?;
+    disks::of_folder(&folder, disk, RELEASE_MIB)?;
     crate::cache::remove(&folder)
 }
 
