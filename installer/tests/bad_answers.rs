@@ -194,6 +194,48 @@ fn interfaces_are_held_against_a_recorded_machine() {
 }
 
 #[test]
+fn answers_for_some_machines_are_held_against_a_recorded_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let facts = |serial: &str| {
+        format!(
+            r#"{{"firmware":"uefi","memory":4294967296,"cpus":2,"machine":{{"serial":"{serial}"}},
+               "nics":[{{"name":"eth0","mac":"00:16:3e:aa:bb:cc"}}],"disks":[
+               {{"path":"/dev/vda","serial":"SN42","transport":"virtio","size":64424509440,
+                 "block_size":512,"removable":false,"read_only":false}}]}}"#
+        )
+    };
+    let rule =
+        |serial: &str, set: &str| format!("  - {{when: {{serial: {serial}}}, set: {set}}}\n");
+    let overrides = [
+        rule("A", "{disks: {host: {serial: SN43}}}"),
+        rule("B", "{system: {keymap: de}}"),
+        rule("B", "{system: {keymap: fr}}"),
+    ];
+    let file =
+        [yaml("install", "install"), b"overrides:\n".to_vec(), overrides.concat().into_bytes()];
+    fs::write(dir.path().join("answers"), file.concat()).unwrap();
+    for (serial, code, words) in [
+        ("A", 11, "no disk matches disks.host (serial SN43)"),
+        (
+            "B",
+            10,
+            "overrides[1] and overrides[2] hold for this machine, and both set `system.keymap`",
+        ),
+        ("C", 0, "answers: valid"),
+    ] {
+        fs::write(dir.path().join("facts"), facts(serial)).unwrap();
+        let output = run(dir.path(), &["validate", "answers", "--facts", "facts"]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+    // What would be written holds for none of them.
+    let output = run(dir.path(), &["convert", "answers"]);
+    assert_eq!(output.status.code(), Some(10));
+    assert!(said(&output).contains("a file with `overrides` is not written anew"));
+}
+
+#[test]
 fn the_password_of_an_address_is_not_shown() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(dir.path(), &["validate", "https://u:hunter2@127.0.0.1:1/answers"]);

@@ -14,6 +14,7 @@ mod file;
 mod mask;
 mod network;
 mod node;
+mod overrides;
 mod report;
 mod schema;
 mod script;
@@ -38,6 +39,7 @@ pub(crate) use sections::{MTU, MTU_MIN_IPV6, reachable};
 pub use source::{ServerTrust, Source, WebSource};
 pub use write::yaml;
 
+use crate::facts::HostFacts;
 use crate::problem::{Place, Problem, Problems};
 use crate::request::Selector;
 use crate::values::{
@@ -282,16 +284,34 @@ impl Finish {
     }
 }
 
-/// Reads an answer file: the answers, and warnings that stop nothing. `file` is the name that
-/// problems show.
-pub fn read(file: &str, bytes: &[u8]) -> Result<(Answers, Problems), Problems> {
+/// Answers, and warnings that stop nothing; or what is wrong.
+pub type Reading = Result<(Answers, Problems), Problems>;
+
+/// Reads an answer file. `file` is the name that problems show. What holds for some machines only
+/// is checked, and left out: see [`read_for`].
+pub fn read(file: &str, bytes: &[u8]) -> Reading {
+    read_with(file, bytes, None)
+}
+
+/// The answers for one machine.
+pub fn read_for(file: &str, bytes: &[u8], facts: &HostFacts) -> Reading {
+    read_with(file, bytes, Some(facts))
+}
+
+/// Whether a file that was read has other answers for some machines.
+pub fn has_overrides(bytes: &[u8]) -> bool {
+    let Ok(text) = file::text("", bytes) else { return false };
+    !xml::looks_like(text) && node::parse("", text).is_ok_and(|root| overrides::are_in(&root))
+}
+
+fn read_with(file: &str, bytes: &[u8], facts: Option<&HostFacts>) -> Reading {
     let text = file::text(file, bytes)?;
     if xml::looks_like(text) {
         return xml::read(file, text);
     }
     let root = node::parse(file, text).map_err(|p| p.quote(text, &mask::of_text(text)))?;
     let mut problems = Problems::new(file);
-    let answers = sections::answers(&root, &mut problems);
+    let answers = overrides::answers(&root, facts, &mut problems);
     let secrets = mask::of_tree(&root, problems.hidden());
     problems.quote(text, &secrets).finish(answers)
 }

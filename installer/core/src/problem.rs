@@ -165,6 +165,8 @@ impl Problems {
     pub fn into_warnings(self) -> Self {
         let mut found = self.warned;
         found.sort_by_key(|p| p.at);
+        // A file with overrides is read more than once.
+        found.dedup();
         Self { found, severity: Severity::Warning, ..Self::new(self.file) }
     }
 
@@ -191,6 +193,7 @@ impl Problems {
     #[must_use]
     pub fn quote(mut self, text: &str, secrets: &Secrets) -> Self {
         self.found.sort_by_key(|p| p.at);
+        self.found.dedup();
         let lines: Vec<&str> = text.lines().collect();
         let secrets = secrets.sorted();
         for problem in self.found.iter_mut().chain(&mut self.warned) {

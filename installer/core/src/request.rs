@@ -13,6 +13,7 @@ mod network;
 mod selector;
 mod storage;
 
+pub(crate) use machine::is_for;
 pub use selector::Selector;
 pub use storage::Wanted;
 

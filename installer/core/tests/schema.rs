@@ -14,12 +14,13 @@ use installer_core::answers::json_schema;
 use serde_json::Value;
 
 /// What only the reader can tell.
-const NOT_FOR_A_SCHEMA: [(&str, &str); 10] = [
+const NOT_FOR_A_SCHEMA: [(&str, &str); 11] = [
     ("alias", "readers of YAML resolve it"),
     ("gateway-outside", "which network an address is in"),
     ("links-do-not-fit", "which names are used, and how often"),
     ("merge-key", "readers of YAML resolve it"),
     ("nobody-can-log-in", "several answers together"),
+    ("overrides-that-spoil", "what a part of an answer becomes with the rest"),
     ("password-control", "a schema that shows what it refuses would show the password"),
     ("schema-not-first", "the order of keys"),
     ("source-hash-of-the-medium", "several answers together"),

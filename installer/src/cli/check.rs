@@ -39,7 +39,12 @@ struct Refused {
 
 pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome {
     let facts = facts.map(inputs::recorded).transpose()?;
-    let (answers, warnings) = match read_answers(&AnswerFile::read(file)?) {
+    let answer_file = AnswerFile::read(file)?;
+    let read = match &facts {
+        Some(facts) => answers::read_for(&answer_file.name, &answer_file.bytes, facts),
+        None => read_answers(&answer_file),
+    };
+    let (answers, warnings) = match read {
         Ok(good) => good,
         Err(problems) if json => {
             let (more, problems) = (problems.more(), problems.records());
@@ -86,8 +91,13 @@ fn refused(answers: Answers, facts: &HostFacts) -> Option<request::Refusal> {
 /// An old answer file as one of ours, on standard output; what differs, on standard error. A
 /// password in clear is a hash in what is written.
 pub(super) fn convert(file: &Path) -> Outcome {
-    let (mut answers, warnings) =
-        read_answers(&AnswerFile::read(file)?).map_err(|problems| bad(&problems))?;
+    let answer_file = AnswerFile::read(file)?;
+    let (mut answers, warnings) = read_answers(&answer_file).map_err(|problems| bad(&problems))?;
+    if answers::has_overrides(&answer_file.bytes) {
+        let what = format!("{}: a file with `overrides` is not written anew", answer_file.name);
+        return Err(Ended::early(Exit::BadAnswers, &what)
+            .hint("it is YAML already; what would be written holds for no machine"));
+    }
     tell(&warnings);
     if let Answers::Install(answers) = &mut answers
         && let RootPassword::Plain(_) = answers.access.root_password

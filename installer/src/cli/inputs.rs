@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use installer_core::answers::{self, Answers, RawAnswers};
+use installer_core::answers::{self, Answers, RawAnswers, Reading};
 use installer_core::facts::{Firmware, HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
 use installer_core::plan::{self, CheckedPlan};
@@ -44,9 +44,13 @@ pub(super) struct Inputs {
 
 /// Reads the answer file of an installation: warnings to standard error, a password in clear to a
 /// hash.
-pub(super) fn answers(file: &AnswerFile) -> Result<RawAnswers, Ended> {
+pub(super) fn answers(file: &AnswerFile, facts: Facts<'_>) -> Result<RawAnswers, Ended> {
     let name = &file.name;
-    let (answers, warnings) = read_answers(file).map_err(|problems| bad(&problems))?;
+    let mut read = read_answers(file);
+    if read.is_ok() && answers::has_overrides(&file.bytes) {
+        read = answers::read_for(name, &file.bytes, &facts.get()?);
+    }
+    let (answers, warnings) = read.map_err(|problems| bad(&problems))?;
     if !warnings.is_empty() {
         say(&format!("{warnings}\n"));
     }
@@ -67,9 +71,6 @@ pub(super) fn answers(file: &AnswerFile) -> Result<RawAnswers, Ended> {
 pub(super) fn read_answers(file: &AnswerFile) -> Reading {
     answers::read(&file.name, &file.bytes)
 }
-
-/// Answers with warnings, or what is wrong with them.
-type Reading = Result<(Answers, Problems), Problems>;
 
 pub(super) fn bad(problems: &Problems) -> Ended {
     Ended::early(Exit::BadAnswers, problems.to_string().trim_end())
@@ -133,10 +134,7 @@ pub(super) fn collect(
     release: &ReleaseArgs,
     facts: Facts<'_>,
 ) -> Result<Inputs, Ended> {
-    let facts = match facts {
-        Facts::Of(args) => machine(args)?,
-        Facts::Recorded(path) => recorded(path)?,
-    };
+    let facts = facts.get()?;
     let release = release.open(&answers.source)?;
     let request = request::resolve(answers, &facts)?;
     let mut ids = Ids::from_seed(seed()?);
@@ -156,6 +154,15 @@ pub(super) fn collect(
 pub(super) enum Facts<'a> {
     Of(&'a MachineArgs),
     Recorded(&'a Path),
+}
+
+impl Facts<'_> {
+    fn get(self) -> Result<HostFacts, Ended> {
+        match self {
+            Self::Of(args) => machine(args),
+            Self::Recorded(path) => recorded(path),
+        }
+    }
 }
 
 /// 32 bytes from the kernel. Identifiers are drawn once, for the plan that is shown and performed.

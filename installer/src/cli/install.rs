@@ -33,7 +33,7 @@ pub(super) fn install(
     json: bool,
 ) -> Outcome {
     let file = AnswerFile::get(source.answers.as_deref())?;
-    let answers = inputs::answers(&file)?;
+    let answers = inputs::answers(&file, Facts::Of(machine))?;
     if Elsewhere::detect() == Elsewhere::Lock {
         tell_init(ON_ERROR, answers.on_error.word());
     }

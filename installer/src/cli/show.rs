@@ -25,7 +25,7 @@ pub(super) fn plan(
     json: bool,
 ) -> Outcome {
     let facts = facts.map_or(Facts::Of(machine), Facts::Recorded);
-    let answers = inputs::answers(&AnswerFile::get(source.answers.as_deref())?)?;
+    let answers = inputs::answers(&AnswerFile::get(source.answers.as_deref())?, facts)?;
     let inputs = inputs::collect(&answers, &source.release, facts)?;
     let plan = inputs.plan.plan();
     print(&if json { to_json(&plan::to_json(plan))? } else { plan::render(plan) });

@@ -13,13 +13,13 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, Spanned}
 use crate::problem::{Place, Problem, Problems};
 
 /// A node and its place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub at: Place,
     pub kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Kind {
     Null,
     /// `true` and `false`; none for `yes`, `no`, `on` and `off`, which YAML 1.1 took too.
@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Map(Vec<(Key, Node)>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Key {
     pub at: Place,
     pub name: String,

@@ -10,7 +10,7 @@ use crate::values::DeploymentId;
 
 mod disks;
 mod links;
-mod machine;
+pub(super) mod machine;
 mod network;
 mod report;
 mod scripts;
@@ -43,10 +43,9 @@ pub(super) fn answers(root: &Node, problems: &mut Problems) -> Option<Answers> {
 }
 
 /// Sections that will have a meaning.
-const LATER: [(&str, &str); 4] = [
+const LATER: [(&str, &str); 3] = [
     ("include", "including other files is not available yet"),
     ("interactive", "asking for part of the answers is not available yet"),
-    ("overrides", "answers by machine are not available yet; write a file for each machine"),
     ("rollback", "a rollback has no settings yet: `mode: rollback` and `disks` are enough"),
 ];
 
@@ -66,7 +65,7 @@ fn mode(top: &mut Section<'_>, problems: &mut Problems) -> Option<Mode> {
 
 fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers> {
     let deployment_id = deployment_id(top, problems);
-    let machine = or_default(top.optional("machine"), |n| machine::machine(n, problems));
+    let machine = or_default(top.optional("machine"), |n| machine::machine(n, "machine", problems));
     let disks = top.required("disks", problems).and_then(|node| disks::disks(node, problems));
     let safety =
         or_default(top.optional("safety"), |n| machine::safety(n, disks.as_ref(), problems));
@@ -141,7 +140,7 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
     top.later("report", REPORT);
     top.later("hooks", HOOKS);
     let deployment_id = deployment_id(top, problems);
-    let machine = or_default(top.optional("machine"), |n| machine::machine(n, problems));
+    let machine = or_default(top.optional("machine"), |n| machine::machine(n, "machine", problems));
     let disks = top.required("disks", problems).and_then(|node| disks::disks(node, problems));
     let safety =
         or_default(top.optional("safety"), |n| machine::safety(n, disks.as_ref(), problems));
@@ -186,7 +185,7 @@ fn rollback(top: &mut Section<'_>, problems: &mut Problems) -> Option<RollbackAn
     for name in ["upgrade", "health", "safety", "deployment_id", "source"] {
         top.later(name, "a rollback has no use for this");
     }
-    let machine = or_default(top.optional("machine"), |n| machine::machine(n, problems));
+    let machine = or_default(top.optional("machine"), |n| machine::machine(n, "machine", problems));
     let disk = or_default(top.optional("disks"), |node| {
         let disks = disks::disks(node, problems)?;
         disks::the_one(top, disks, &[], problems).map(Some)

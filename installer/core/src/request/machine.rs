@@ -63,6 +63,11 @@ pub(super) fn fits(rules: &MachineRules, facts: &HostFacts) -> Result<(), Refusa
     Ok(())
 }
 
+/// Whether the rules mean this machine.
+pub(crate) fn is_for(rules: &MachineRules, facts: &HostFacts) -> bool {
+    fits(rules, facts).is_ok()
+}
+
 fn same(name: &str, want: Option<&str>, have: Option<&str>) -> Result<(), Refusal> {
     match want {
         Some(want) if !have.is_some_and(|have| have.trim().eq_ignore_ascii_case(want)) => {

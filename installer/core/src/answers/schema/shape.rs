@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 mod network;
+mod overrides;
 mod report;
 mod scripts;
 
 use network::Network;
+use overrides::Override;
 use report::{InstallFinish, Report};
 use scripts::{Hooks, Script};
 
@@ -77,6 +79,9 @@ pub(super) struct Install {
     /// Who is told how it went.
     report: Option<Report>,
     finish: Option<InstallFinish>,
+    /// Other answers for some machines.
+    #[schemars(length(max = 256))]
+    overrides: Option<Vec<Override>>,
 }
 
 /// A new release into the other slot of an installed host.

@@ -11,8 +11,13 @@ use crate::facts::Firmware;
 use crate::problem::{Problem, Problems};
 use crate::values::{Glob, Mac, ValueError, parse_size};
 
-pub(super) fn machine(node: &Node, problems: &mut Problems) -> Option<MachineRules> {
-    let mut section = Section::open(node, "machine", problems)?;
+/// Rules that all have to hold, also those of an override.
+pub(in super::super) fn machine(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<MachineRules> {
+    let mut section = Section::open(node, path, problems)?;
     section.later("require_vt", "not available yet");
     let word = |section: &mut Section<'_>, name: &'static str, problems: &mut Problems| {
         or_default(section.optional(name), |node| {
@@ -30,17 +35,17 @@ pub(super) fn machine(node: &Node, problems: &mut Problems) -> Option<MachineRul
     let vendor = pattern(&mut section, "vendor", problems);
     let product = pattern(&mut section, "product", problems);
     let mac = or_default(section.optional("mac"), |node| {
-        value(node, "machine.mac", problems, Mac::parse).map(Some)
+        value(node, &section.path("mac"), problems, Mac::parse).map(Some)
     });
     let firmware = or_default(section.optional("firmware"), |node| {
         let words = [("uefi", Some(Firmware::Uefi)), ("bios", Some(Firmware::Bios)), ("any", None)];
-        choice(node, "machine.firmware", problems, &words)
+        choice(node, &section.path("firmware"), problems, &words)
     });
     let min_memory = or_default(section.optional("min_memory"), |node| {
-        size(node, "machine.min_memory", problems, parse_size).map(Some::<Bytes>)
+        size(node, &section.path("min_memory"), problems, parse_size).map(Some::<Bytes>)
     });
     let min_cpus = or_default(section.optional("min_cpus"), |node| {
-        number(node, "machine.min_cpus", problems, count).map(Some)
+        number(node, &section.path("min_cpus"), problems, count).map(Some)
     });
     section.finish(problems);
     Some(MachineRules {

@@ -11,7 +11,7 @@ use crate::problem::{Problem, Problems};
 const REFUSED: [(&str, &str, &str); 10] = [
     ("driver-source", "driver disks are not available", "drivers come with the release's kernel"),
     ("fcoe-interface", "FCoE is not available", "a local disk, or an adapter that shows one"),
-    ("guest-disks", "storage on other disks is not made yet", "make it by hand after installation"),
+    ("guest-disks", "storage on other disks is not read from XML", STORAGE),
     ("initial-partitions", "the old installer's own tests used this", "leave it out"),
     ("raid", "software RAID is not available yet", "one disk, or a RAID made by the controller"),
     ("selected-multiversion-drivers", "there is one version of each driver", "leave it out"),
@@ -65,13 +65,16 @@ pub(super) fn source(root: &mut Element<'_, '_>, problems: &mut Problems) {
             (Some("local"), _) => continue,
             (Some("nfs"), _) | (_, Some("nfs")) => ("NFS sources are not available", MEDIUM),
             (_, Some("ftp")) => ("FTP sources are not available", MEDIUM),
-            (Some("url"), _) => ("sources on a web server are not available yet", MEDIUM),
+            (Some("url"), _) => ("a source on a web server is another one here", SOURCE),
             (None | Some(_), _) => ("the type of a source is local, url or nfs", "type=\"local\""),
         };
         element.refuse(problems, why, instead);
     }
 }
 
+const SOURCE: &str =
+    "`source` in a YAML answer file takes the address of a release; or type=\"local\"";
+const STORAGE: &str = "`storage.disks` in a YAML answer file makes a repository of each disk";
 const MEDIUM: &str = "type=\"local\": the release is on the medium that starts the installer";
 
 /// Elements of a fresh installation, which an upgrade or a restore has no use for.
