@@ -54,6 +54,9 @@ impl Kind {
 /// How deep a document may be nested; ours needs five.
 const DEPTH_MAX: usize = 32;
 
+/// More keys, values and lists are no answer file; one for hundreds of machines has some thousand.
+const NODES_MAX: usize = 12_000;
+
 pub(super) fn parse(file: &str, text: &str) -> Result<Node, Problems> {
     let options = serde_saphyr::options! {
         with_snippet: false, // A snippet would print secrets.
@@ -63,6 +66,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, Problems> {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH_MAX,
             flow_nesting_limit: DEPTH_MAX,
+            max_nodes: NODES_MAX,
             max_aliases: 0,
             max_documents: 1,
         },
@@ -119,6 +123,10 @@ fn problem(error: &Error) -> Problem {
     );
     if documents {
         return Problem::new(at, "", "an answer file is one YAML document");
+    }
+    if let Error::Budget { breach: BudgetBreach::Nodes { .. }, .. } = error {
+        let what = format!("more than {NODES_MAX} keys and values are no answer file");
+        return Problem::new(at, "", what);
     }
     if text.contains(" tag") {
         return Problem::new(at, "", "tags (`!name`) are not used in answer files")

@@ -33,6 +33,9 @@ pub(super) fn answers(
     problems: &mut Problems,
 ) -> Option<Answers> {
     let Kind::Map(map) = &root.kind else { return sections::answers(root, problems) };
+    if !are_in(root) {
+        return sections::answers(root, problems);
+    }
     let (own, rest): (Vec<_>, Vec<_>) = map.iter().cloned().partition(|(key, _)| key.name == NAME);
     let Some(((_, node), more)) = own.split_first() else {
         return sections::answers(root, problems);

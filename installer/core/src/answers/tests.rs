@@ -50,6 +50,14 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
+fn a_file_of_very_many_parts_is_not_read() {
+    let key = |n: u32| format!("k{n}: v\n");
+    let text = format!("{}{}", GOOD.trim_start(), (0..7000).map(key).collect::<String>());
+    let said = problems(&text);
+    assert!(said.contains("more than 12000 keys and values"), "{said}");
+}
+
+#[test]
 fn problems_come_in_the_order_of_the_file() {
     let text = GOOD.replace("serial", "serail").replace("xen1", "no");
     let lines: Vec<u32> =
