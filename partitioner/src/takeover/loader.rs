@@ -45,8 +45,8 @@ const ENTRY: usize = 16;
 const ACTIVE: u8 = 0x80;
 
 impl OldLoader {
-    /// Of the disk on which this was found. Where an interrupted takeover has put our boot code into
-    /// LBA 0, what it saved is judged.
+    /// Of the disk on which this was found. Where an interrupted takeover has put our boot code
+    /// into LBA 0, what it saved is judged.
     pub fn read(disk: &mut dyn BlockIo, found: &Inspection) -> Result<Self, IoError> {
         let lba0 = old_lba0(disk)?;
         let first = found.partitions.iter().map(|one| one.extent.first()).min();

@@ -5,8 +5,8 @@ use crate::qemu::MAC;
 
 /// Root's password in every installation that a test makes.
 pub(crate) const PASSWORD: &str = "xenhost";
-pub(crate) const HASH: &str = "$6$xenhosttests$ur8fOQptFhoTpXtd0wVHCAFRcrckMdNnBZavWQulAAtJacMhiIaEdc7Q9/\
-                    Fqn.hurmRcSafPtA8v30Z4pqc/A.";
+pub(crate) const HASH: &str = "$6$xenhosttests$ur8fOQptFhoTpXtd0wVHCAFRcrckMdNnBZavWQulAAtJacM\
+                    hiIaEdc7Q9/Fqn.hurmRcSafPtA8v30Z4pqc/A.";
 pub(crate) const HOSTNAME: &str = "xen1";
 pub(crate) const DEPLOYMENT: &str = "first-light";
 pub(crate) const SSH_KEY: &str = "ssh-ed25519 \

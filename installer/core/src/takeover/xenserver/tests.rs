@@ -30,7 +30,7 @@ fn seven() -> OldFiles {
         (
             "etc/passwd",
             "root:x:0:0:root:/root:/bin/bash\nsshd:x:74:74::/var/empty:/sbin/nologin\n\
-             nfsnobody:x:65534:65534::/:/sbin/nologin\nann:x:1000:1000::/home/ann:/bin/bash\n",
+             nfsnobody:x:65534:65534::/:/sbin/nologin\nann:x:1000:1000::/srv/ann:/bin/bash\n",
         ),
         ("etc/shadow", &shadow),
         ("etc/ssh/sshd_config", "PermitRootLogin yes\nPermitRootLogin no\n"),
