@@ -18,7 +18,7 @@ use crate::products;
 use crate::qemu::{Disk, Firmware, Kernel, MAC, MediumKind, Reach, Spec};
 
 /// The host, as QEMU's network shows it to its machines.
-const HOST: &str = "10.0.2.2";
+pub(super) const HOST: &str = "10.0.2.2";
 
 /// A machine with a medium without answers, whose kernel is told more.
 fn spec(lab: &mut Lab, name: &str, disks: &[Disk], line: &str) -> Result<Spec> {
@@ -42,8 +42,7 @@ fn spec(lab: &mut Lab, name: &str, disks: &[Disk], line: &str) -> Result<Spec> {
 pub(super) fn http(lab: &mut Lab) -> Result<()> {
     let text = Answers::default().text();
     let path = format!("/answers/{}.yaml", MAC.replace(':', "-"));
-    let page = format!("200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-    let port = serve(BTreeMap::from([(path, page)]))?;
+    let port = serve(BTreeMap::from([(path, page(&text))]))?;
     let bench = Bench::new(lab, "answers-http")?;
     let sha256 = crate::digest::text(&text);
     let address = format!("http://{HOST}:{port}/answers/{{mac}}.yaml");
@@ -83,8 +82,13 @@ fn stick(lab: &Lab, answers: &Path) -> Result<PathBuf> {
     Ok(stick)
 }
 
+/// What the server says that has a text.
+pub(super) fn page(text: &str) -> String {
+    format!("200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+}
+
 /// A web server on a port of loopback that answers until xtask ends.
-fn serve(pages: BTreeMap<String, String>) -> Result<u16> {
+pub(super) fn serve(pages: BTreeMap<String, String>) -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").at("listening on", Path::new("127.0.0.1"))?;
     let address = listener.local_addr().at("asking for", Path::new("the port"))?;
     thread::spawn(move || {

@@ -1,17 +1,20 @@
 //! A host with everything that an answer file can ask of dom0, looked at with the system's own
 //! tools, after a second start too.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::answers::{HOST, page, serve};
+use super::media::check;
 use crate::answers::HOSTNAME;
 use crate::digest;
 use crate::disks::{self, TARGET};
 use crate::dom0::{self, Dom0};
-use crate::failure::{Result, ensure};
+use crate::failure::Result;
 use crate::install::{self, Bench};
 use crate::lab::Lab;
-use crate::qemu::{Disk, Firmware, MAC, MediumKind, Spec};
+use crate::qemu::{Disk, Firmware, MAC, MediumKind, Reach, Spec};
 
 mod look;
 
@@ -22,10 +25,21 @@ const DATA_GIB: u64 = 20;
 /// Given at the console, by the person that the test is.
 const PASSWORD: &str = "typed at the console";
 const QUESTION_LIMIT: Duration = Duration::from_secs(1200);
+/// A script of the first boot that lies on a web server.
+const SCRIPT: &str = "#!/bin/sh\necho came from afar >>/var/lib/first-boot-web\n";
+/// What the scripts of the installation say.
+const HOOKS_SAY: &[&str] = &[
+    "pre sees /dev/vda and no table",
+    "storage_ready sees 6 partitions",
+    "files_ready sees xen1",
+    "post was told 0 and is not content",
+    "hooks.post[0] ended with 3",
+];
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything at once, but root's password: the console asks for it.
-fn answers() -> String {
+fn answers(port: u16) -> String {
+    let sha256 = digest::text(SCRIPT);
     format!(
         "schema: xenhost/v1
 mode: install
@@ -61,6 +75,27 @@ first_boot:
       #!/bin/sh
       echo this one fails
       exit 3
+  - {{url: \"http://{HOST}:{port}/script\", sha256: {sha256}, when: fully-up, timeout: 2m}}
+hooks:
+  pre:
+    - inline: |
+        #!/bin/sh
+        test -e ${{XENHOST_DISK}}3 || echo pre sees $XENHOST_DISK and no table
+  storage_ready:
+    - inline: |
+        #!/bin/sh
+        echo storage_ready sees $(ls -d $XENHOST_DISK?* | wc -l) partitions
+  files_ready:
+    - inline: |
+        #!/bin/sh
+        echo files_ready sees $(cat $1/etc/hostname)
+        echo by a hook >$1/etc/by-a-hook
+  post:
+    - on_fail: warn
+      inline: |
+        #!/bin/sh
+        echo post was told $1 and is not content
+        exit 3
 finish: {{action: poweroff}}
 "
     )
@@ -74,14 +109,14 @@ pub(super) fn dom0_config(lab: &mut Lab) -> Result<()> {
     let mut all = bench.disks();
     all.push(Disk { path: data.clone(), serial: DATA });
 
-    let iso = lab.iso_of(NAME, &answers())?;
+    let port = serve(BTreeMap::from([("/script".to_owned(), page(SCRIPT))]))?;
+    let iso = lab.iso_of(NAME, &answers(port))?;
     let mut spec = machine(lab, &format!("{NAME}-install"), &all);
+    spec.reach = Reach::Host;
     spec.medium = Some((iso, MediumKind::Cd));
     let untouched = digest::disk(&data)?;
     let verdict = install::watch(lab, NAME, &spec)?;
-    ensure(verdict.exit == 0 && verdict.state == "new system boots", || {
-        format!("the installation ended with {}: {}", verdict.exit, verdict.state)
-    })?;
+    check(&verdict, 0, "new system boots", HOOKS_SAY)?;
     // The installer writes nothing to the disk that dom0 will make a repository of.
     disks::check_unchanged(&data, &untouched)?;
 

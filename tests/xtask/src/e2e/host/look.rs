@@ -61,7 +61,13 @@ const CHECKS: &[(&str, &str)] = &[
     ("the first script ran once", "test \"$(cat /var/lib/first-boot-count)\" = 'was here'"),
     ("the second one's status is kept", "grep -qx 3 /var/lib/xenhost/first-boot/02.exit"),
     ("its words too", "grep -q 'this one fails' /var/lib/xenhost/first-boot/02.log"),
-    ("the scripts are gone", "! test -e /etc/xenhost/first-boot.d"),
+    (
+        "the third came from the web and ran once",
+        "test \"$(cat /var/lib/first-boot-web)\" = 'came from afar'",
+    ),
+    ("its status is kept", "grep -qx 0 /var/lib/xenhost/first-boot/03.exit"),
+    ("the scripts are gone", "! ls -d /etc/xenhost/first-boot*.d"),
+    ("the hook's file is there", "grep -qx 'by a hook' /etc/by-a-hook"),
     ("no unit failed", "! systemctl --failed --no-legend --plain | grep ."),
 ];
 
