@@ -79,12 +79,12 @@ const SCENARIOS: &[Scenario] = &[
         "all that answers ask of dom0, after two starts",
         host::dom0_config,
     ),
-    unproven(scenario(
+    scenario(
         "guest",
-        14,
+        9,
         "a guest with a disk and a card, before and after a start of the host; time by DHCP",
         guest::guest,
-    )),
+    ),
     unproven(scenario(
         "facts",
         5,
