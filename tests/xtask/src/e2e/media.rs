@@ -24,13 +24,17 @@ pub(super) fn check(verdict: &Verdict, exit: i32, state: &str, says: &[&str]) ->
 /// A script before the first write says no, and that is all that happens.
 pub(super) fn hook(lab: &mut Lab) -> Result<()> {
     const NAME: &str = "hook-says-no";
-    let extra = "hooks: {pre: [{inline: \"#!/bin/sh\\necho the rack is closed\\nexit 7\"}]}\n";
+    let extra = r##"hooks:
+  pre: [{inline: "#!/bin/sh\necho the rack is closed\nexit 7"}]
+  failed: [{inline: "#!/bin/sh\necho told $1 of exit $XENHOST_EXIT, $XENHOST_DISK_STATE"}]
+"##;
     let iso = lab.iso(NAME, &Answers { extra, ..Answers::default() })?;
     let bench = Bench::new(lab, NAME)?;
     let before = crate::digest::disk(&bench.target)?;
     let medium = (iso.as_path(), MediumKind::Cd);
     let verdict = install::run(lab, NAME, Firmware::Bios, medium, &bench.disks())?;
-    check(&verdict, 22, "untouched", &["the rack is closed", "hooks.pre[0] ended with 7"])?;
+    let says = &["the rack is closed", "hooks.pre[0] ended with 7", "told 1 of exit 22, untouched"];
+    check(&verdict, 22, "untouched", says)?;
     disks::check_unchanged(&bench.target, &before)?;
     bench.check_bystander()
 }
