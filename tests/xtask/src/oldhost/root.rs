@@ -18,7 +18,8 @@ const EMPTY_SR: &str = "11111111-1111-4111-8111-111111111111";
 const USED_SR: &str = "22222222-2222-4222-8222-222222222222";
 /// What the used one holds, as the database tells of it.
 const GUEST_DISK: &str = "  <row ref=\"OpaqueRef:disk\" \
-     uuid=\"0a8f3c52-6a3e-4f0e-9d27-8b6a7d1c2e11\" SR=\"OpaqueRef:local\" name__label=\"web\" virtual_size=\"536870912\"/>\n";
+     uuid=\"0a8f3c52-6a3e-4f0e-9d27-8b6a7d1c2e11\" SR=\"OpaqueRef:local\" \
+     name__label=\"web\" virtual_size=\"536870912\"/>\n";
 
 /// Folders without files, as far as the root's own programs need them.
 const FOLDERS: [&str; 6] = ["dev", "proc", "sys", "tmp", "var/tmp", "mnt"];
