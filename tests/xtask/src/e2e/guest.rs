@@ -104,10 +104,12 @@ fn ready(lab: &mut Lab, name: &str, disks: &[Disk]) -> Result<Dom0> {
 
 /// The guest has said that it runs, and dom0 shows its disk and its card.
 fn up(lab: &mut Lab, name: &str, host: &mut Dom0, start: u32) -> Result<()> {
-    // A queue that never ends and never says anything, for a console nobody types at.
+    // A guest is listed before it has a console. The queue never ends and never says anything: it
+    // is the keyboard of a console nobody types at.
     let listen = format!(
         "mkfifo -m 600 /run/guest-keys 2>/dev/null; for i in $(seq 60); do \
-         xl list guest >/dev/null 2>&1 && break; sleep 2; done; \
+         xenstore-read /local/domain/$(xl domid guest)/console/tty >/dev/null 2>&1 && break; \
+         sleep 2; done; \
          timeout 240 xl console guest <>/run/guest-keys | grep -m 1 '{UP}'"
     );
     let said = lab
