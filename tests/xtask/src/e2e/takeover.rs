@@ -1,5 +1,5 @@
-//! Old hosts: each boots before anything is done to it, is taken over, can be gone back to until
-//! the new system was blessed, and ends in slot b.
+//! Old hosts: each boots before anything is done to it, is taken over, can be gone back to until the
+//! new system was blessed, and ends in slot b.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,10 +79,9 @@ fn whole_path(lab: &mut Lab, chain: Chain) -> Result<()> {
     let mut dom0 = dom0::boot(lab, chain.name(), chain.firmware(), &disks)?;
     dom0.wait_ready(lab, chain.name()).map_err(|f| dom0::with_journal(&mut dom0, f))?;
     lab.report.stage(&format!("{}: finished", chain.name()), |_| {
-        let wait = "for i in $(seq 200); do grep -q vda5 /proc/partitions && \
-                    ! grep -q vda10 /proc/partitions && blkid /dev/vda5 | grep -q ext4 && \
-                    ok=1 && break; sleep 3; done; test -n \"$ok\" || \
-                    { journalctl -b -o cat --no-pager | grep -i finish | tail -20; false; }";
+        let wait = "for i in $(seq 200); do journalctl -u xenhost-finish -o cat --no-pager | \
+                    grep -qx 'DISK STATE: new system boots' && ok=1 && break; sleep 3; done; \
+                    test -n \"$ok\" || { systemctl status --no-pager -l xenhost-finish; false; }";
         dom0.shell.must(wait, FINISH_LIMIT).map(drop)
     })?;
     println!("{}", dom0.must("host-installer status")?);
