@@ -209,9 +209,14 @@ fn a_damaged_copy_is_repaired_after_consent() {
     let mut whole = [0; 512];
     file.read_exact_at(&mut whole, 512).unwrap();
     file.write_all_at(&[0xFF; 512], 512).unwrap();
-    let (code, _, err) = partitioner(&["repair", disk]);
+    let (code, out, err) = partitioner(&["repair", disk]);
     assert_eq!((code, last_line(&err)), (12, "DISK STATE: untouched"));
-    let digest = err.split("--confirm ").nth(1).unwrap().lines().next().unwrap();
+    // As `plan` tells it, on standard output; what to do with it, on standard error.
+    let digest = out.split("Digest: ").nth(1).unwrap().trim_end();
+    assert!(err.contains(&format!("--confirm {digest}")), "{err}");
+    let (_, json, _) = partitioner(&["repair", disk, "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["damage"], &json["digest"]), (&json!("primary"), &json!(digest)));
     let (code, out, err) = partitioner(&["repair", disk, "--confirm", digest]);
     assert_eq!((code, last_line(&err)), (0, "DISK STATE: old system boots"), "{err}");
     assert!(out.contains("the primary copy of the GPT is damaged, and was written anew"), "{out}");

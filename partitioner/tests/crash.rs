@@ -18,6 +18,7 @@ use partitioner::head::{self, HeadMap};
 use partitioner::ids::Ids;
 use partitioner::inspect::{GptState, Table, inspect};
 use partitioner::layout::{Firmware, Role};
+use partitioner::rescue::Saved;
 use partitioner::table::{Geometry, TablePlan, TableRequest, plan_table};
 use partitioner::units::{BlockSize, Bytes, Extent, Lba};
 use partitioner::write;
@@ -338,4 +339,19 @@ fn missing_flushes_are_caught() {
 fn a_head_without_a_core_is_for_large_blocks() {
     assert_eq!(HeadMap::B4096.core_a, None);
     assert!(HeadMap::B512.core_a.is_some());
+}
+
+/// A record names places of partitions: one of an earlier table must not outlive it.
+#[test]
+fn no_record_of_an_earlier_gpt_is_left_beside_an_mbr() {
+    let geometry = Geometry::of_size(Bytes::gib(20), BlockSize::B512);
+    let mut disk = MemDisk::new("disk", BlockSize::B512, geometry.blocks);
+    for (firmware, left) in [(Firmware::Uefi, true), (Firmware::Bios, false)] {
+        let request = TableRequest::new(firmware);
+        let plan = plan_table(geometry, &request, &mut Ids::from_seed([5; 32])).unwrap();
+        write::disarm(&mut disk, &plan).unwrap();
+        write::wipe_signatures(&mut disk, &plan).unwrap();
+        write::write_table(&mut disk, &plan).unwrap();
+        assert_eq!(Saved::find(&mut disk).unwrap().is_some(), left, "{firmware:?}");
+    }
 }

@@ -39,7 +39,13 @@ fn perform(args: &RepairArgs, out: &mut dyn Write, state: &mut DiskState) -> Res
             "was moved to the end",
         ),
     };
-    apply::agreed(&asked, args.confirm.as_deref(), || format!("{what}. {will}\nDigest: {digest}"))?;
+    if args.confirm.is_none() {
+        // What `plan` is to `apply`: what would be done, and the digest that confirms it.
+        let page = json!({ "damage": name(damage), "digest": digest });
+        let text = format!("{what}. {will}\nDigest: {digest}");
+        if args.json { show::print(out, &page)? } else { writeln!(out, "{text}")? }
+    }
+    apply::agreed(&asked, args.confirm.as_deref(), || what.clone())?;
     let allowed = write_set(device.disk()).map_err(failed)?;
     let mut fenced = Fence::new(seen.open_for_writing()?, allowed);
     // From here on one copy may be half written; the other stays whole.
