@@ -13,11 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use installer_core::answers::{self, Answers, RawAnswers, parse, yaml};
-use installer_core::facts::HostFacts;
+use installer_core::facts::{DiskFacts, HostFacts};
 use installer_core::plan::{Plan, checked, plan, render, to_json};
 use installer_core::problem::Problems;
 use installer_core::release::Manifest;
-use installer_core::request::{InstallRequest, Refusal, resolve};
+use installer_core::request::{InstallRequest, Refusal, Selector, resolve};
 use installer_core::values::RootPassword;
 use partitioner::ids::Ids;
 
@@ -185,14 +185,19 @@ fn a_converted_file_resolves_to_the_same_request() {
     all_good(results);
 }
 
-/// A machine whose one disk and one interface are the ones that the answers name.
+/// A machine whose disks and one interface are the ones that the answers name.
 fn machine_of(answers: &RawAnswers) -> HostFacts {
     let mut machine = facts(&folder("good/blank-60gib-uefi"));
-    let selector = &answers.disks["host"];
     machine.disks.truncate(1);
-    machine.disks[0].by_id = selector.by_id.iter().cloned().collect();
-    machine.disks[0].by_path = selector.by_path.iter().cloned().collect();
-    machine.disks[0].path = selector.path.clone().unwrap_or_else(|| "/dev/vda".into());
+    let disk = machine.disks[0].clone();
+    let named = |selector: &Selector, path: &str| DiskFacts {
+        by_id: selector.by_id.iter().cloned().collect(),
+        by_path: selector.by_path.iter().cloned().collect(),
+        path: selector.path.clone().unwrap_or_else(|| path.to_owned()),
+        serial: Some(format!("SN {path}")),
+        ..disk.clone()
+    };
+    machine.disks = answers.disks.iter().map(|(name, one)| named(one, name)).collect();
     machine.nics.truncate(1);
     machine.nics[0].name = "eth0".into();
     machine.nics[0].mac = "00:16:3e:aa:bb:cc".into();

@@ -17,6 +17,7 @@ mod network;
 mod others;
 mod scripts;
 mod secrets;
+mod source;
 
 use element::Element;
 use lines::Lines;

@@ -1,9 +1,9 @@
-//! `<primary-disk>` and what belongs to it.
+//! `<primary-disk>` and what belongs to it, and the disks beside it.
 
 use std::collections::BTreeMap;
 
 use super::element::Element;
-use crate::answers::{SrKind, Storage, StorageKind};
+use crate::answers::SrKind;
 use crate::problem::{Problem, Problems};
 use crate::request::Selector;
 
@@ -45,12 +45,8 @@ pub(super) fn selector(element: &Element<'_, '_>, problems: &mut Problems) -> Op
     Some(Selector { path: Some(path), ..Selector::default() })
 }
 
-/// The attributes of `<primary-disk>`.
-pub(super) fn storage(
-    disk: &mut Element<'_, '_>,
-    kind: Option<(crate::problem::Place, String)>,
-    problems: &mut Problems,
-) -> Option<Storage> {
+/// The attributes of `<primary-disk>`: whether its rest is for guests.
+pub(super) fn rest_for_guests(disk: &mut Element<'_, '_>, problems: &mut Problems) -> Option<bool> {
     let guests = match (disk.attribute("gueststorage"), disk.flag("guest-storage", true, problems))
     {
         (Some(_), _) => disk.flag("gueststorage", true, problems),
@@ -80,19 +76,55 @@ pub(super) fn storage(
         let problem = Problem::new(at, disk.path(), format!("fs-type `{text}` is not available"));
         problems.push(problem.allowed(["ext4"]));
     }
-    let kind = match kind {
-        // What the old installer made where nothing was said.
-        None => Some(SrKind::Lvm),
-        Some((at, text)) => {
-            let kind = SrKind::ALL.into_iter().find(|kind| kind.word() == text);
-            if kind.is_none() {
-                let what = format!("sr-type `{text}` is not available");
-                let allowed = SrKind::ALL.map(SrKind::word);
-                problems.push(Problem::new(at, "sr-type", what).value(text).allowed(allowed));
+    guests
+}
+
+/// `sr-type`, and its older name.
+pub(super) fn kind(root: &mut Element<'_, '_>, problems: &mut Problems) -> Option<SrKind> {
+    let [new, old] = ["sr-type", "srtype"].map(|name| root.attribute(name));
+    // What the old installer made where nothing was said.
+    let Some((at, text)) = new.or(old) else { return Some(SrKind::Lvm) };
+    let kind = SrKind::ALL.into_iter().find(|kind| kind.word() == text);
+    if kind.is_none() {
+        let what = format!("sr-type `{text}` is not available");
+        let allowed = SrKind::ALL.map(SrKind::word);
+        problems.push(Problem::new(at, "sr-type", what).value(text).allowed(allowed));
+    }
+    kind
+}
+
+/// Disks for guests beside the rest of the host's.
+pub(super) struct Guests {
+    /// By the names that they get.
+    pub(super) disks: BTreeMap<String, Selector>,
+    /// The host's disk is among those that are listed.
+    pub(super) on_host: bool,
+}
+
+/// `<guest-disks>`. The old installer emptied the disks and made one repository over all of them.
+pub(super) fn guests(
+    root: &mut Element<'_, '_>,
+    host: Option<&Selector>,
+    problems: &mut Problems,
+) -> Option<Guests> {
+    let mut guests = Guests { disks: BTreeMap::new(), on_host: false };
+    let Some(mut list) = root.one("guest-disks", problems) else { return Some(guests) };
+    let mut whole = true;
+    for element in list.all("guest-disk") {
+        match selector(&element, problems) {
+            None => whole = false,
+            Some(disk) if host == Some(&disk) => guests.on_host = true,
+            Some(disk) => {
+                let number = guests.disks.len().saturating_add(1);
+                guests.disks.insert(format!("guest{number:02}"), disk);
             }
-            kind
         }
-    };
-    let sr = if guests? { StorageKind::Made(kind?) } else { StorageKind::None };
-    Some(Storage { sr, disks: BTreeMap::new() })
+    }
+    if !guests.disks.is_empty() {
+        let what = "the old installer emptied these disks and made one repository of all; here \
+                    each must be blank, and becomes a repository of its own";
+        problems.warn(Problem::new(list.at(), list.path(), what));
+    }
+    list.finish(problems);
+    whole.then_some(guests)
 }

@@ -1,17 +1,16 @@
 //! A fresh installation.
 
-use std::collections::BTreeMap;
-
 use partitioner::table::{Compat, LayoutChoice};
 
 use super::disk;
 use super::element::Element;
 use super::network::network;
-use super::others::{refused, source};
+use super::others::refused;
 use super::scripts::hooks;
+use super::source::source;
 use crate::answers::{
-    Access, Boot, Finish, Health, MachineRules, OnError, OnExisting, RawAnswers, Safety, Source,
-    System, Xen,
+    Access, Boot, Finish, Health, MachineRules, OnError, OnExisting, RawAnswers, Safety, Storage,
+    StorageKind, System, Xen,
 };
 use crate::problem::{Problem, Problems};
 use crate::values::{Hostname, Keymap, PasswordHash, RootPassword, Timezone, ValueError};
@@ -20,25 +19,23 @@ use crate::values::{Hostname, Keymap, PasswordHash, RootPassword, Timezone, Valu
 const HOST: &str = "host";
 
 pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Option<RawAnswers> {
-    let kind = root.attribute("sr-type").or_else(|| root.attribute("srtype"));
-    // Taken, so that the older name is known too.
-    drop(root.attribute("srtype"));
+    let kind = disk::kind(root, problems);
     signatures(root, problems);
-    source(root, problems);
+    let source = source(root, problems);
     refused(root, problems);
     let hooks = hooks(root, problems);
     bootloader(root, problems);
     backend(root, problems);
-    let (selector, storage) = match root.one("primary-disk", problems) {
+    let (selector, rest) = match root.one("primary-disk", problems) {
         None => {
             root.refuse(problems, "`primary-disk` is missing", "");
             (None, None)
         }
         Some(mut element) => {
-            let storage = disk::storage(&mut element, kind, problems);
+            let rest = disk::rest_for_guests(&mut element, problems);
             let selector = disk::selector(&element, problems);
             element.finish(problems);
-            (selector, storage)
+            (selector, rest)
         }
     };
     if selector.is_some() {
@@ -47,6 +44,7 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
         let problem = Problem::new(root.at(), "on_existing", what);
         problems.warn(problem.hint("`host-installer convert` makes a file with `on_existing`"));
     }
+    let guests = disk::guests(root, selector.as_ref(), problems);
     let network = network(root, problems);
     let system = system(root, problems);
     let access = access(root, problems);
@@ -55,18 +53,23 @@ pub(super) fn install(root: &mut Element<'_, '_>, problems: &mut Problems) -> Op
     {
         mode.refuse(problems, "only `on` is available: SSH runs, with keys", "");
     }
+    let (selector, guests, kind) = (selector?, guests?, kind?);
+    let sr = if rest? || guests.on_host { StorageKind::Made(kind) } else { StorageKind::None };
+    let storage = Storage { sr, disks: guests.disks.keys().map(|n| (n.clone(), kind)).collect() };
+    let mut disks = guests.disks;
+    disks.insert(HOST.to_owned(), selector);
     Some(RawAnswers {
         deployment_id: None,
         machine: MachineRules::default(),
         safety: Safety::default(),
-        disks: BTreeMap::from([(HOST.to_owned(), selector?)]),
+        disks,
         target: HOST.to_owned(),
         layout: LayoutChoice::Auto,
         boot_size: None,
         compat: Compat::None,
-        storage: storage?,
+        storage,
         on_existing: OnExisting::Refuse,
-        source: Source::Medium,
+        source: source?,
         network: network?,
         system: system?,
         access: access?,

@@ -2,16 +2,16 @@
 
 use super::disk::selector;
 use super::element::Element;
+use super::source::medium_only;
 use crate::answers::{
     Finish, Health, MachineRules, RollbackAnswers, Safety, UpgradeAnswers, UpgradeLayout,
 };
 use crate::problem::{Problem, Problems};
 
 /// Elements that are understood and cannot be followed: the name, why, what to use instead.
-const REFUSED: [(&str, &str, &str); 10] = [
+const REFUSED: [(&str, &str, &str); 9] = [
     ("driver-source", "driver disks are not available", "drivers come with the release's kernel"),
     ("fcoe-interface", "FCoE is not available", "a local disk, or an adapter that shows one"),
-    ("guest-disks", "storage on other disks is not read from XML", STORAGE),
     ("initial-partitions", "the old installer's own tests used this", "leave it out"),
     ("raid", "software RAID is not available yet", "one disk, or a RAID made by the controller"),
     ("selected-multiversion-drivers", "there is one version of each driver", "leave it out"),
@@ -56,29 +56,8 @@ fn confirmation(root: &mut Element<'_, '_>, problems: &mut Problems) {
     }
 }
 
-/// Where the release comes from. The one on the medium is used; all else is refused.
-pub(super) fn source(root: &mut Element<'_, '_>, problems: &mut Problems) {
-    for mut element in root.all("source") {
-        let kind = element.attribute("type").map(|(_, text)| text);
-        let text = element.text();
-        let (why, instead) = match (kind.as_deref(), text.split_once(':').map(|(s, _)| s)) {
-            (Some("local"), _) => continue,
-            (Some("nfs"), _) | (_, Some("nfs")) => ("NFS sources are not available", MEDIUM),
-            (_, Some("ftp")) => ("FTP sources are not available", MEDIUM),
-            (Some("url"), _) => ("a source on a web server is another one here", SOURCE),
-            (None | Some(_), _) => ("the type of a source is local, url or nfs", "type=\"local\""),
-        };
-        element.refuse(problems, why, instead);
-    }
-}
-
-const SOURCE: &str =
-    "`source` in a YAML answer file takes the address of a release; or type=\"local\"";
-const STORAGE: &str = "`storage.disks` in a YAML answer file makes a repository of each disk";
-const MEDIUM: &str = "type=\"local\": the release is on the medium that starts the installer";
-
 /// Elements of a fresh installation, which an upgrade or a restore has no use for.
-const FRESH: [&str; 18] = [
+const FRESH: [&str; 19] = [
     "bootloader",
     "network-backend",
     "admin-interface",
@@ -93,6 +72,7 @@ const FRESH: [&str; 18] = [
     "keymap",
     "ssh-mode",
     "primary-disk",
+    "guest-disks",
     "source",
     "existing-installation",
     "backup-disk",
@@ -112,7 +92,7 @@ pub(super) fn upgrade(
     root: &mut Element<'_, '_>,
     problems: &mut Problems,
 ) -> Option<UpgradeAnswers> {
-    source(root, problems);
+    medium_only(root, problems);
     refused(root, problems);
     no_scripts(root, problems);
     useless(root, &["source", "existing-installation", "primary-disk"], problems);
