@@ -116,12 +116,14 @@ pub fn probe_image(
         transport: "file".to_owned(),
         size: Bytes::new(meta.len()),
         block_size,
+        sector_size: None,
         removable: false,
         read_only: meta.permissions().readonly(),
         medium: false,
         holders: Vec::new(),
         content: content.lines,
         deployment_id: content.deployment_id,
+        installations: content.installations,
     })
 }
 

@@ -8,6 +8,7 @@ mod database;
 mod inventory;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ext4_view::Ext4;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ const DELL_UTILITY: &str = "DELLUTILITY";
 const DELL_UTILITY_TYPE: &str = "0xde";
 
 /// Whose installation it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Product {
     Xenhost,
@@ -48,7 +49,7 @@ pub enum Product {
 }
 
 /// How the disk is divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
     /// With a logs partition.
@@ -61,7 +62,7 @@ pub enum Shape {
 
 /// One installation, by its root file system. The two slots of a host of xenhost are one
 /// installation with a backup; which of them is current, its boot state says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installation {
     pub product: Product,
     /// As the product calls itself: `XenServer`, `XCP-ng`, `xenhost`.
@@ -85,8 +86,20 @@ pub struct Installation {
     pub problem: Option<String>,
 }
 
+impl fmt::Display for Installation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("unknown system");
+        let version = self.version.as_deref().unwrap_or("of unknown version");
+        write!(f, "{name} {version} on partition {}", self.root)?;
+        match &self.problem {
+            Some(why) => write!(f, ", {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The previous system, or the other slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
     pub partition: u32,
     /// `None` for an empty one.
@@ -94,7 +107,7 @@ pub struct Backup {
 }
 
 /// What an old host's database says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatabaseState {
     /// Hosts of xenhost keep none.

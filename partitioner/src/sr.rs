@@ -16,7 +16,7 @@ mod linear;
 pub mod lvm;
 
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::block::window::Window;
 use crate::block::{BlockIo, IoError};
@@ -66,7 +66,7 @@ pub struct Storage {
 }
 
 /// A disk that a host's database lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// The repository that it is on.
     pub sr: Guid,

@@ -1,5 +1,6 @@
 //! What is known of a machine, as values that can be saved, mailed and replayed.
 
+use partitioner::installations::Installation;
 use partitioner::units::{BlockSize, Bytes};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,9 @@ pub struct DiskFacts {
     pub transport: String,
     pub size: Bytes,
     pub block_size: BlockSize,
+    /// What the drive itself writes at once, where that is more than a block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_size: Option<BlockSize>,
     pub removable: bool,
     pub read_only: bool,
     /// The installation medium was read from this disk.
@@ -86,6 +90,9 @@ pub struct DiskFacts {
     /// `deployment_id` of a finished xenhost installation found on this disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
+    /// The hosts that are installed on this disk, finished ones only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub installations: Vec<Installation>,
 }
 
 /// One Ethernet interface.

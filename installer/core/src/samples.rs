@@ -22,12 +22,14 @@ pub(crate) fn disk(path: &str, size: Bytes, serial: &str) -> DiskFacts {
         transport: "virtio".to_owned(),
         size,
         block_size: BlockSize::B512,
+        sector_size: None,
         removable: false,
         read_only: false,
         medium: false,
         holders: Vec::new(),
         content: Vec::new(),
         deployment_id: None,
+        installations: Vec::new(),
     }
 }
 

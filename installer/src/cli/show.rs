@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use installer_core::facts::{HostFacts, MachineFacts};
+use installer_core::facts::{DiskFacts, HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
 use installer_core::plan;
 use serde::Serialize;
@@ -46,37 +46,44 @@ fn table(facts: &HostFacts) -> String {
         installer_core::facts::Firmware::Uefi => "UEFI",
     };
     line(&mut text, &format!("{firmware}, {} memory, {} CPUs", facts.memory, facts.cpus));
-    let MachineFacts { system_uuid: _, serial, asset_tag: _, vendor, product } = &facts.machine;
-    let names: Vec<&str> =
-        [vendor, product, serial].into_iter().filter_map(Option::as_deref).collect();
+    let MachineFacts { system_uuid, serial, asset_tag, vendor, product } = &facts.machine;
+    let plain = [vendor, product, serial].map(Clone::clone);
+    let marked = [("UUID", system_uuid), ("asset tag", asset_tag)]
+        .map(|(what, name)| name.as_ref().map(|name| format!("{what} {name}")));
+    let names: Vec<String> = plain.into_iter().chain(marked).flatten().collect();
     if !names.is_empty() {
         line(&mut text, &names.join(", "));
     }
     for disk in &facts.disks {
-        let serial = disk.serial.as_deref().unwrap_or("no serial");
-        let model = disk.model.as_deref().unwrap_or("no model");
-        let mut marks = vec![disk.transport.clone()];
-        let flags =
-            [(disk.removable, "removable"), (disk.read_only, "read-only"), (disk.medium, "medium")];
-        marks.extend(flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()));
-        marks.extend(disk.holders.iter().map(|holder| format!("used by {holder}")));
-        line(
-            &mut text,
-            &format!(
-                "disk {}  {}  {serial}  {model}  ({})",
-                disk.path,
-                disk.size,
-                marks.join(", ")
-            ),
-        );
-        for content in &disk.content {
-            line(&mut text, &format!("    {content}"));
+        for one in disk_lines(disk) {
+            line(&mut text, &one);
         }
     }
     for nic in &facts.nics {
         line(&mut text, &format!("interface {}  {}  {}", nic.name, nic.mac, nic.state()));
     }
     text
+}
+
+/// One disk: what it is, what it is called, what is on it.
+fn disk_lines(disk: &DiskFacts) -> Vec<String> {
+    let serial = disk.serial.as_deref().unwrap_or("no serial");
+    let model = disk.model.as_deref().unwrap_or("no model");
+    let mut marks =
+        vec![disk.transport.clone(), format!("{}-byte blocks", disk.block_size.bytes())];
+    marks.extend(disk.sector_size.map(|size| format!("{}-byte sectors", size.bytes())));
+    let flags =
+        [(disk.removable, "removable"), (disk.read_only, "read-only"), (disk.medium, "medium")];
+    marks.extend(flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()));
+    marks.extend(disk.holders.iter().map(|holder| format!("used by {holder}")));
+    let marks = marks.join(", ");
+    let mut lines =
+        vec![format!("disk {}  {}  {serial}  {model}  ({marks})", disk.path, disk.size)];
+    let wwn = disk.wwn.iter().map(|wwn| format!("    wwn {wwn}"));
+    lines.extend(wwn.chain(disk.by_id.iter().map(|name| format!("    by-id {name}"))));
+    lines.extend(disk.content.iter().map(|content| format!("    {content}")));
+    lines.extend(disk.installations.iter().map(|host| format!("    installation: {host}")));
+    lines
 }
 
 fn line(text: &mut String, line: &str) {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use partitioner::block::BlockIo;
 use partitioner::inspect::{Inspection, Table, foreign, inspect};
-use partitioner::installations::{self, Product};
+use partitioner::installations::{self, Installation, Product};
 use partitioner::table::Geometry;
 use partitioner::units::{BlockSize, Lba};
 
@@ -31,6 +31,8 @@ pub struct Content {
     pub lines: Vec<String>,
     /// Of a finished xenhost installation.
     pub deployment_id: Option<String>,
+    /// Of a finished installation of any product.
+    pub installations: Vec<Installation>,
     /// The disk carries xenhost's installation medium.
     pub medium: bool,
 }
@@ -51,8 +53,11 @@ pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Conte
             let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
             let mut ask = |start, length| blkid::look(path, start, length, run);
             foreign::complete(&mut found, geometry, &mut ask);
-            let deployment_id = deployment_id(&mut disk, &found);
-            Content { lines: found.content, deployment_id, medium }
+            let (installations, unread) = hosts(&mut disk, &found);
+            let own = installations.iter().filter(|host| host.product == Product::Xenhost);
+            let deployment_id = own.clone().find_map(|host| host.deployment_id.clone());
+            let lines = found.content.into_iter().chain(unread).collect();
+            Content { lines, deployment_id, installations, medium }
         }
         Err(error) => Content { medium, ..unreadable(&error) },
     }
@@ -69,15 +74,16 @@ fn is_medium(disk: &mut dyn BlockIo) -> bool {
     disk.read(first, &mut bytes).is_ok() && bytes.starts_with(ISO_MAGIC) && id_is_ours(&bytes)
 }
 
-/// Of the finished xenhost installation on the disk. One that was cut off shows no table, so that
-/// it is not found; a file system that cannot be read has no inventory.
-fn deployment_id(disk: &mut Reader, found: &Inspection) -> Option<String> {
+/// The finished installations, or a line that says why they are not known. One that was cut off
+/// shows no table, so that it is not found; a file system that cannot be read has no inventory.
+fn hosts(disk: &mut Reader, found: &Inspection) -> (Vec<Installation>, Option<String>) {
     if found.table == Table::Unfinished {
-        return None;
+        return (Vec::new(), None);
     }
-    let hosts = installations::find(disk, found).ok()?;
-    let mut own = hosts.into_iter().filter(|host| host.product == Product::Xenhost);
-    own.find_map(|host| host.deployment_id)
+    match installations::find(disk, found) {
+        Ok(hosts) => (hosts, None),
+        Err(error) => (Vec::new(), Some(format!("installations cannot be read: {error}"))),
+    }
 }
 
 #[cfg(test)]

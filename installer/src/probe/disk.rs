@@ -110,12 +110,14 @@ pub(super) fn facts(
         transport: identity.transport.to_owned(),
         size,
         block_size,
+        sector_size: sector_size(&folder).filter(|size| *size != block_size),
         removable: number(&folder.join("removable")) == Some(1),
         read_only: number(&folder.join("ro")) == Some(1),
         medium: content.medium || users::holds_medium(machine, name)?,
         holders: users::holders(machine, name)?,
         content: content.lines,
         deployment_id: content.deployment_id,
+        installations: content.installations,
     })
 }
 
@@ -125,6 +127,12 @@ fn size(folder: &Path) -> Result<Bytes, ProbeError> {
     sectors
         .map(Bytes::new)
         .ok_or(ProbeError::Unexpected { path, what: "it is not a number of sectors".to_owned() })
+}
+
+/// Drives of 4096-byte sectors may offer blocks of 512.
+fn sector_size(folder: &Path) -> Option<BlockSize> {
+    let bytes = number(&folder.join("queue/physical_block_size"))?;
+    u32::try_from(bytes).ok().and_then(BlockSize::new)
 }
 
 fn block_size(folder: &Path) -> Result<BlockSize, ProbeError> {

@@ -90,13 +90,14 @@ fn a_virtio_disk() {
     assert_eq!(disk.by_id, ["virtio-SN42"]);
     assert_eq!(disk.by_path, ["pci-0000:00:02.0", "virtio-pci-0000:00:02.0"]);
     assert_eq!((disk.size, disk.block_size), (Bytes::mib(64), BlockSize::B512));
+    assert_eq!(disk.sector_size, None);
     assert!(disk.content.is_empty() && disk.holders.is_empty());
 }
 
 #[test]
 fn a_sata_disk_has_its_names_from_its_pages() {
     let machine = Recorded::new();
-    machine.disk("sda", SATA, "8:0");
+    let folder = machine.disk("sda", SATA, "8:0");
     let device = format!("sys/devices/{SATA}");
     machine.write(&format!("{device}/vendor"), "ATA     \n");
     machine.write(&format!("{device}/model"), "A DISK OF MANY L\n");
@@ -108,9 +109,11 @@ fn a_sata_disk_has_its_names_from_its_pages() {
     machine.write(&format!("{device}/vpd_pg83"), page);
     let port = "sys/devices/pci0000:00/0000:00:1f.2/ata2/ata_port/ata2/port_no";
     machine.write(port, "2\n");
+    machine.write(&format!("{folder}/queue/physical_block_size"), "4096\n");
     let disk = machine.only_disk();
     assert_eq!((disk.serial.as_deref(), disk.transport.as_str()), (Some("SN42"), "ata"));
     assert_eq!(disk.model.as_deref(), Some("A DISK OF MANY LETTERS"));
+    assert_eq!(disk.sector_size, Some(BlockSize::B4096));
     assert_eq!(disk.wwn.as_deref(), Some("0x5001020304050607"));
     assert_eq!(disk.by_id, ["ata-A_DISK_OF_MANY_LETTERS_SN42", "wwn-0x5001020304050607"]);
     assert_eq!(disk.by_path, ["pci-0000:00:1f.2-ata-2", "pci-0000:00:1f.2-ata-2.0"]);

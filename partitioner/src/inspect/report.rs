@@ -24,14 +24,7 @@ impl Report {
     /// What the table's lines do not say: problems, installations, the repository, the record.
     pub fn lines(&self) -> Vec<String> {
         let problems = self.inspection.problems.iter().map(|one| format!("problem: {one}"));
-        let hosts = self.installations.iter().map(|one| {
-            let name = one.name.as_deref().unwrap_or("unknown system");
-            let version = one.version.as_deref().unwrap_or("of unknown version");
-            let problem = one.problem.as_ref().map(|why| format!(", {why}"));
-            let root = one.root;
-            let problem = problem.unwrap_or_default();
-            format!("installation: {name} {version} on partition {root}{problem}")
-        });
+        let hosts = self.installations.iter().map(|one| format!("installation: {one}"));
         let sr = self.sr.as_ref().map(|sr| {
             let place = sr.partition.map(|number| format!("partition {number}, "));
             let (place, verdict) = (place.unwrap_or_default(), sr.verdict.as_str());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use roxmltree::{Document, Node};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::Guid;
 use crate::sr::Listed;
@@ -19,7 +19,7 @@ pub(super) const LEN_MAX: u64 = 16 << 20;
 const NODES_MAX: u32 = 500_000;
 
 /// What the database says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
     /// Hosts of the pool; a host on its own is a pool of one.
     pub hosts: u32,

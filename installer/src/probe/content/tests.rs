@@ -112,10 +112,13 @@ fn an_installation_is_known_by_its_inventory() {
         .arg(disk.path())
         .arg("64M");
     Processes.run(&mke2fs).unwrap();
-    assert_eq!(disk.content().deployment_id.as_deref(), Some("rack7-42"));
+    let content = disk.content();
+    assert_eq!(content.deployment_id.as_deref(), Some("rack7-42"));
+    let told: Vec<String> = content.installations.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["xenhost 1.0 on partition 1"]);
     // Not finished: LBA 0 says so, and the table behind it does not count.
     disk.write(0, &disarmed_lba0(NOT_FINISHED));
-    assert_eq!(disk.content().deployment_id, None);
+    assert_eq!(disk.content(), Content::default());
 }
 
 #[test]
