@@ -99,6 +99,7 @@ pub fn make_initrd(parts: &Parts<'_>) -> Result<Vec<u8>> {
     archive.char_device("dev/null", 0o666, (1, 3))?;
     archive.file("usr/lib/xenhost/init", 0o755, include_bytes!("../../iso/init"))?;
     archive.file("usr/lib/xenhost/lease", 0o755, include_bytes!("../../iso/lease"))?;
+    archive.file("usr/sbin/xenhost-medium", 0o755, include_bytes!("../../iso/medium"))?;
     copy(&mut archive, parts.root, CERTIFICATES, CERTIFICATES)?;
     archive.file(MARK, 0o644, b"")?;
     archive.file("etc/lvm/lvm.conf", 0o644, LVM_CONF.as_bytes())?;

@@ -29,6 +29,8 @@ pub use online::{NetworkError, bring_up};
 pub const EMBEDDED: &str = "/run/medium/xenhost/answers.yaml";
 /// Where the medium is mounted.
 pub const MEDIUM: &str = "/run/medium";
+/// There once it is mounted.
+const MOUNTED: &str = "/run/xenhost/medium";
 
 /// The world in which the file is looked for.
 pub trait Places: fmt::Debug {
@@ -86,6 +88,9 @@ pub enum FindError {
          labelled ANSWERFILE"
     )]
     Nowhere,
+    /// What was looked for, and for how long.
+    #[error("{0}")]
+    NoMedium(String),
     #[error(transparent)]
     Trust(#[from] crate::fetch::TrustError),
 }
@@ -93,7 +98,9 @@ pub enum FindError {
 impl FindError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Network(_) | Self::Fetch(_) | Self::Trust(_) => Exit::SourceFailed,
+            Self::Network(_) | Self::Fetch(_) | Self::Trust(_) | Self::NoMedium(_) => {
+                Exit::SourceFailed
+            }
             Self::Hash { .. } => Exit::HashMismatch,
             Self::Line(_)
             | Self::Read { .. }
@@ -117,6 +124,7 @@ impl FindError {
             Self::Several(_) => "leave one of them in the machine",
             Self::EmptyVolume(_) => "put the file there by that name",
             Self::Nowhere => "image-builder iso --answers FILE makes a medium that holds one",
+            Self::NoMedium(_) => "without one, the answers name a release on the web: `source`",
             Self::Trust(_) => "answerfile-ca= names a file with certificates in PEM form",
         }
     }

@@ -12,7 +12,7 @@ use installer_core::values::{WebUrl, redact_url};
 
 use super::{Ended, say};
 use crate::fetch::{Fetch as _, FetchError, Patience, Trust, Web};
-use crate::find_answers::{self, Here};
+use crate::find_answers::{self, FindError, Here};
 use crate::host::linux::Elsewhere;
 
 /// The bytes of an answer file, unread.
@@ -34,6 +34,12 @@ const PATIENCE: Patience = Patience {
 
 impl From<FetchError> for Ended {
     fn from(error: FetchError) -> Self {
+        Self::early(error.exit(), &error).hint(error.hint())
+    }
+}
+
+impl From<FindError> for Ended {
+    fn from(error: FindError) -> Self {
         Self::early(error.exit(), &error).hint(error.hint())
     }
 }
@@ -71,10 +77,7 @@ impl AnswerFile {
     }
 
     fn find() -> Result<Self, Ended> {
-        let found = find_answers::find(&mut Here::default()).map_err(|error| {
-            let hint = error.hint();
-            Ended::early(error.exit(), &error).hint(hint)
-        })?;
+        let found = find_answers::find(&mut Here::default())?;
         for line in &found.told {
             say(&format!("{line}\n"));
         }

@@ -13,7 +13,7 @@ use installer_core::values::{Scheme, WebUrl, sha256_digits};
 use super::Ended;
 use super::answer_file::web_url;
 use crate::fetch::{Patience, Trust, Web};
-use crate::find_answers::{Here, MEDIUM};
+use crate::find_answers::Here;
 use crate::host::linux::Elsewhere;
 use crate::release_dir::{Release, ReleaseError, Store};
 
@@ -50,7 +50,7 @@ impl ReleaseArgs {
             return match source {
                 Source::Web(web) => open_web(web),
                 Source::Medium if Elsewhere::detect() == Elsewhere::Lock => {
-                    open_folder(&Path::new(MEDIUM).join("release"), None)
+                    open_folder(&Here::medium()?.join("release"), None)
                 }
                 Source::Medium => Err(Ended::early(
                     Exit::BadAnswers,
@@ -79,10 +79,7 @@ pub(super) fn connected() -> Result<(), Ended> {
     if Elsewhere::detect() == Elsewhere::LeaveAlone {
         return Ok(());
     }
-    Here::default().connect_now().map_err(|error| {
-        let hint = error.hint();
-        Ended::early(error.exit(), &error).hint(hint)
-    })
+    Ok(Here::default().connect_now()?)
 }
 
 fn open_web(source: &WebSource) -> Result<Release, Ended> {

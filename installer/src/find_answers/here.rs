@@ -3,17 +3,23 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use installer_core::boot_line::{self, BootLine};
 use installer_core::values::{MachineNames, WebUrl};
 
-use super::{FindError, Labelled, MEDIUM, Places, bring_up, label, read_max};
-use crate::call::Processes;
+use super::{FindError, Labelled, MEDIUM, MOUNTED, Places, bring_up, label, read_max};
+use crate::call::{Call, Processes, Run};
 use crate::fetch::{Fetch as _, Patience, Trust, Web};
+use crate::host::linux::Elsewhere;
 use crate::probe::{self, Machine};
 
 /// Block devices that are no volumes of their own; floppies take seconds to say that none is there.
 const MADE_UP: [&str; 6] = ["dm-", "fd", "loop", "nbd", "ram", "zram"];
+
+/// How long a medium may take to appear, and the program that looks for it to end.
+const MEDIUM_SECONDS: &str = "60";
+const MEDIUM_LIMIT: Duration = Duration::from_secs(180);
 
 /// The machine that this program runs on.
 #[derive(Debug)]
@@ -40,7 +46,21 @@ impl Here {
     /// A file that is named by its whole path, or lies on the medium under it.
     pub(crate) fn file_or_medium(path: &str) -> PathBuf {
         let here = PathBuf::from(path);
-        if here.exists() { here } else { Path::new(MEDIUM).join(path.trim_start_matches('/')) }
+        if here.exists() {
+            return here;
+        }
+        // Whoever opens the file tells that it is not there.
+        if Elsewhere::detect() == Elsewhere::Lock {
+            drop(Self::medium());
+        }
+        Path::new(MEDIUM).join(path.trim_start_matches('/'))
+    }
+
+    /// The medium in the installer environment, mounted. Where the kernel line names the web, nobody
+    /// has waited for it yet.
+    pub(crate) fn medium() -> Result<&'static Path, FindError> {
+        medium(Path::new(MOUNTED), &mut Processes)?;
+        Ok(Path::new(MEDIUM))
     }
 
     /// Brings the network up as the kernel line says, unless it is.
@@ -99,6 +119,48 @@ impl Places for Here {
     }
 }
 
+fn medium(mounted: &Path, run: &mut dyn Run) -> Result<(), FindError> {
+    if mounted.exists() {
+        return Ok(());
+    }
+    // Its one line is the reason.
+    let call = Call::new("xenhost-medium").arg(MEDIUM_SECONDS).accept(1).timeout(MEDIUM_LIMIT);
+    let told = run.run(&call).map_err(|error| FindError::NoMedium(error.to_string()))?;
+    match told.status {
+        0 => Ok(()),
+        _ => Err(FindError::NoMedium(told.stdout_text().trim().to_owned())),
+    }
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> FindError {
     FindError::Read { place: path.display().to_string(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CallError, Output};
+
+    /// A program that ends with this status and says why.
+    #[derive(Debug)]
+    struct Finder(Option<i32>);
+
+    impl Run for Finder {
+        fn run(&mut self, call: &Call) -> Result<Output, CallError> {
+            assert_eq!(call.to_string(), "xenhost-medium 60");
+            let status = self.0.expect("the medium is mounted, nobody looks for it");
+            Ok(Output { status, stdout: b"told\n".to_vec(), stderr: Vec::new() })
+        }
+    }
+
+    #[test]
+    fn the_medium_is_looked_for_when_it_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = folder.path().join("medium");
+        medium(&mounted, &mut Finder(Some(0))).unwrap();
+        let error = medium(&mounted, &mut Finder(Some(1))).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit().code()), ("told", 15));
+        std::fs::write(&mounted, "sr0\n").unwrap();
+        medium(&mounted, &mut Finder(None)).unwrap();
+    }
 }

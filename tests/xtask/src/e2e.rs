@@ -10,6 +10,7 @@ mod facts;
 mod guest;
 mod host;
 mod media;
+mod netboot;
 mod offline;
 mod packages;
 mod refusals;
@@ -71,6 +72,13 @@ const SCENARIOS: &[Scenario] = &[
         answers::http,
     ),
     scenario("answers-label", 2, "answers from a stick labelled ANSWERFILE", answers::label),
+    unproven(scenario(
+        "netboot",
+        8,
+        "no medium: answers and release from the web",
+        netboot::installs,
+    )),
+    unproven(scenario("netboot-error", 5, "no medium for the release; power off", netboot::fails)),
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
     scenario(

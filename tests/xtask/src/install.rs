@@ -8,7 +8,7 @@ use crate::disks::{self, BYSTANDER, TARGET};
 use crate::dom0;
 use crate::failure::{Result, ensure};
 use crate::lab::Lab;
-use crate::qemu::{Disk, Firmware, MediumKind, Spec};
+use crate::qemu::{Disk, Firmware, Machine, MediumKind, Spec};
 
 /// The last line that the installer says, in every case.
 pub(crate) const DISK_STATE: &str = "DISK STATE: ";
@@ -80,6 +80,25 @@ pub(crate) fn run(
 
 /// Starts a machine that runs the installer, and waits until that has said how it ended.
 pub(crate) fn watch(lab: &mut Lab, name: &str, spec: &Spec) -> Result<Verdict> {
+    let (mut machine, verdict) = watch_ending(lab, name, spec)?;
+    if verdict.exit != 0 {
+        return Ok(verdict);
+    }
+    off(lab, name, &mut machine, verdict)
+}
+
+/// The same until the machine is off, whatever the installer said.
+pub(crate) fn watch_to_the_end(lab: &mut Lab, name: &str, spec: &Spec) -> Result<Verdict> {
+    let (mut machine, verdict) = watch_ending(lab, name, spec)?;
+    off(lab, name, &mut machine, verdict)
+}
+
+fn off(lab: &mut Lab, name: &str, machine: &mut Machine, verdict: Verdict) -> Result<Verdict> {
+    lab.report.stage(&format!("{name}: off"), |_| machine.wait_off(OFF_LIMIT))?;
+    Ok(Verdict { text: machine.serial.text(), ..verdict })
+}
+
+fn watch_ending(lab: &mut Lab, name: &str, spec: &Spec) -> Result<(Machine, Verdict)> {
     let mut machine = lab.report.stage(&format!("{name}: start the installer"), |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&[BEGUN], START_LIMIT, tick)?;
@@ -89,11 +108,8 @@ pub(crate) fn watch(lab: &mut Lab, name: &str, spec: &Spec) -> Result<Verdict> {
         machine.serial.wait_for_any(&[ENDED], INSTALL_LIMIT, tick)?;
         let code = rest_of_line(&mut machine.serial)?;
         let exit = code.trim().parse().unwrap_or(-1);
-        if exit == 0 {
-            machine.wait_off(OFF_LIMIT)?;
-        }
         let text = machine.serial.text();
-        Ok(Verdict { state: last_state(&text), exit, text })
+        Ok((machine, Verdict { state: last_state(&text), exit, text }))
     })
 }
 

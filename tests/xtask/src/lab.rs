@@ -12,7 +12,7 @@ use crate::folders::Folders;
 use crate::install;
 use crate::products::{self, Products};
 use crate::qemu::accel::Accel;
-use crate::qemu::{CPUS, Display, Firmware, MEMORY_MIB, MediumKind};
+use crate::qemu::{CPUS, Display, Firmware, Kernel, MEMORY_MIB, MediumKind};
 use crate::report::Report;
 
 /// Measured: seconds; ten times that on a busy machine.
@@ -65,6 +65,16 @@ impl Lab {
             crate::cache::remove(&folder)?;
         }
         result
+    }
+
+    /// The installer environment, for QEMU to start by itself.
+    pub(crate) fn installer_kernel(&self, line: &str) -> Kernel {
+        let release = &self.products.release;
+        Kernel {
+            vmlinuz: release.join(installer_core::release::INSTALLER_KERNEL),
+            initrd: release.join(installer_core::release::INSTALLER_INITRD),
+            command_line: line.to_owned(),
+        }
     }
 
     /// A medium with these answers in it.

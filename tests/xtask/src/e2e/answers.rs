@@ -1,10 +1,6 @@
 //! Answers that are not on the medium: from a web server, and from a stick of their own.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use super::media::check;
 use crate::answers::Answers;
@@ -15,7 +11,13 @@ use crate::failure::{At, Result};
 use crate::install::{self, Bench};
 use crate::lab::Lab;
 use crate::products;
-use crate::qemu::{Disk, Firmware, Kernel, MAC, MediumKind, Reach, Spec};
+use crate::qemu::{Disk, Firmware, MAC, MediumKind, Reach, Spec};
+
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests of the installer make trouble with it")]
+#[path = "../../../../installer/src/shelf.rs"]
+mod shelf;
+
+use shelf::Shelf;
 
 /// The host, as QEMU's network shows it to its machines.
 pub(super) const HOST: &str = "10.0.2.2";
@@ -28,25 +30,18 @@ fn spec(lab: &mut Lab, name: &str, disks: &[Disk], line: &str) -> Result<Spec> {
     products::run_logged(&mut lab.report, &format!("{name}: build the ISO"), &call, &log)?;
     let mut spec = dom0::spec(lab, name, Firmware::Bios, disks);
     spec.medium = Some((iso, MediumKind::Cd));
-    let release = &lab.products.release;
-    spec.kernel = Some(Kernel {
-        vmlinuz: release.join(installer_core::release::INSTALLER_KERNEL),
-        initrd: release.join(installer_core::release::INSTALLER_INITRD),
-        command_line: format!("console=ttyS0,115200 xenhost.test {line}"),
-    });
+    spec.kernel = Some(lab.installer_kernel(&format!("console=ttyS0,115200 xenhost.test {line}")));
     Ok(spec)
 }
 
 /// Installs with answers that a web server has for this machine; started once more, the machine
 /// finds that it is installed, writes nothing, and does what it would do after an installation.
 pub(super) fn http(lab: &mut Lab) -> Result<()> {
+    let web = Web::open(lab)?;
     let text = Answers::default().text();
-    let path = format!("/answers/{}.yaml", MAC.replace(':', "-"));
-    let port = serve(BTreeMap::from([(path, page(&text))]))?;
-    let bench = Bench::new(lab, "answers-http")?;
+    let line = web.answers(&text)?;
     let sha256 = crate::digest::text(&text);
-    let address = format!("http://{HOST}:{port}/answers/{{mac}}.yaml");
-    let line = format!("answerfile={address} answerfile-sha256={sha256}");
+    let bench = Bench::new(lab, "answers-http")?;
     let mut machine = spec(lab, "answers-http", &bench.disks(), &line)?;
     machine.reach = Reach::Host;
     let verdict = install::watch(lab, "answers-http", &machine)?;
@@ -82,34 +77,40 @@ fn stick(lab: &Lab, answers: &Path) -> Result<PathBuf> {
     Ok(stick)
 }
 
-/// What the server says that has a text.
-pub(super) fn page(text: &str) -> String {
-    format!("200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+/// A web server on loopback with the release, and an answer file for the machine.
+pub(super) struct Web {
+    folder: PathBuf,
+    shelf: Shelf,
 }
 
-/// A web server on a port of loopback that answers until xtask ends.
-pub(super) fn serve(pages: BTreeMap<String, String>) -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").at("listening on", Path::new("127.0.0.1"))?;
-    let address = listener.local_addr().at("asking for", Path::new("the port"))?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // A machine that went away is none of ours.
-            drop(answer(stream, &pages));
-        }
-    });
-    Ok(address.port())
-}
-
-fn answer(stream: TcpStream, pages: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let mut line = String::new();
-    while reader.read_line(&mut line)? != 0 && line != "\r\n" {
-        line.clear();
+impl Web {
+    pub(super) fn open(lab: &Lab) -> Result<Self> {
+        let folder = lab.run.join("web");
+        std::fs::create_dir_all(&folder).at("making", &folder)?;
+        let release = folder.join("release");
+        std::os::unix::fs::symlink(&lab.products.release, &release).at("linking", &release)?;
+        let shelf = Shelf::open(&folder);
+        Ok(Self { folder, shelf })
     }
-    let path = first.split(' ').nth(1).unwrap_or_default();
-    let page = pages.get(path).map_or("404 Not Found\r\n\r\n", String::as_str);
-    let mut stream = reader.into_inner();
-    write!(stream, "HTTP/1.1 {page}")
+
+    pub(super) const fn port(&self) -> u16 {
+        self.shelf.port
+    }
+
+    pub(super) fn put(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.folder.join(name);
+        std::fs::write(&file, text).at("writing", &file)
+    }
+
+    /// Puts the machine's file there; the words that name it on the kernel line.
+    pub(super) fn answers(&self, text: &str) -> Result<String> {
+        self.put(&format!("{}.yaml", MAC.replace(':', "-")), text)?;
+        let (port, sha256) = (self.port(), crate::digest::text(text));
+        Ok(format!("answerfile=http://{HOST}:{port}/{{mac}}.yaml answerfile-sha256={sha256}"))
+    }
+
+    /// What was posted to it.
+    pub(super) fn posted(&self) -> Vec<String> {
+        self.shelf.posted()
+    }
 }

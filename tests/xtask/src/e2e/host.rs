@@ -1,11 +1,10 @@
 //! A host with everything that an answer file can ask of dom0, looked at with the system's own
 //! tools, after a second start too.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::answers::{HOST, page, serve};
+use super::answers::{HOST, Web};
 use super::media::check;
 use crate::answers::HOSTNAME;
 use crate::digest;
@@ -109,7 +108,9 @@ pub(super) fn dom0_config(lab: &mut Lab) -> Result<()> {
     let mut all = bench.disks();
     all.push(Disk { path: data.clone(), serial: DATA });
 
-    let port = serve(BTreeMap::from([("/script".to_owned(), page(SCRIPT))]))?;
+    let web = Web::open(lab)?;
+    web.put("script", SCRIPT)?;
+    let port = web.port();
     let iso = lab.iso_of(NAME, &answers(port))?;
     let mut spec = machine(lab, &format!("{NAME}-install"), &all);
     spec.reach = Reach::Host;
