@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use partitioner::block::BlockIo;
@@ -81,20 +81,62 @@ pub(crate) fn bystander(path: &Path, scratch: &Path) -> Result<()> {
     ext4(path, PV_AT + MIB, "1G", "guest", &content)
 }
 
-/// A disk with the table that an old `XenServer` host had, a volume group without volumes that real
-/// LVM made, and root and backup as far as anyone who looks for installations reads them.
-pub(crate) fn old_host(path: &Path, scratch: &Path) -> Result<()> {
-    const PACKED: &[u8] = include_bytes!("../../../partitioner/tests/fixtures/sr/empty-lvm.zst");
+/// Whose table an old host's disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OldHost {
+    /// An MBR whose root begins at sector 63; a volume group without volumes.
+    Mbr,
+    /// A GPT with boot before root; a file system with images of guests.
+    Gpt,
+}
+
+/// A disk with the table that an old `XenServer` host had, a repository that real LVM made, and root
+/// and backup as far as anyone who looks for installations reads them.
+pub(crate) fn old_host(kind: OldHost, path: &Path, scratch: &Path) -> Result<()> {
+    const MBR: &[u8] = include_bytes!("../../../partitioner/tests/fixtures/sr/empty-lvm.zst");
+    const GPT: &[u8] = include_bytes!("../../../partitioner/tests/fixtures/sr/used-ext.zst");
     const INVENTORY: &str = "PRODUCT_BRAND='XenServer'\nPRODUCT_NAME='xenenterprise'\n\
-                             PRODUCT_VERSION='7.1.0'\nPLATFORM_VERSION='2.2.0'\n";
-    const ROOT_AT: u64 = 63 * 512;
-    unpack(PACKED, path)?;
-    let content = scratch.join("old-root");
-    let etc = content.join("etc");
-    std::fs::create_dir_all(&etc).at("making", &etc)?;
-    let inventory = etc.join("xensource-inventory");
-    std::fs::write(&inventory, INVENTORY).at("writing", &inventory)?;
-    ext4(path, ROOT_AT, "64M", "root-abcdef", &content)
+                             PRODUCT_VERSION='7.1.0'\nPLATFORM_VERSION='2.2.0'\n\
+                             INSTALLATION_UUID='5d2f4b7a-1c3e-4e8b-a6f9-0d1e2f3a4b5c'\n\
+                             PRIMARY_DISK='/dev/disk/by-id/ata-DISK'\n";
+    let (packed, root, backup, guests) = match kind {
+        OldHost::Mbr => (MBR, 63, 8_388_671, ""),
+        OldHost::Gpt => (GPT, 1_050_624, 8_390_656, GUEST),
+    };
+    unpack(packed, path)?;
+    let database = DATABASE.replace("GUESTS", guests);
+    let system = [
+        ("etc/xensource-inventory", INVENTORY),
+        ("etc/xensource/pool.conf", "master"),
+        ("var/lib/xcp/state.db", &database),
+    ];
+    let content = tree(&scratch.join("old-root"), &system)?;
+    ext4(path, root * 512, "64M", "root-abcdef", &content)?;
+    let previous = [("etc/xensource-inventory", INVENTORY), (".xen-backup-partition", "")];
+    ext4(path, backup * 512, "64M", "", &tree(&scratch.join("old-backup"), &previous)?)
+}
+
+/// What the toolstack of such a host keeps, as far as it is read.
+const DATABASE: &str = r#"<database>
+<table name="host"><row ref="OpaqueRef:h"/></table>
+<table name="pool"><row ref="OpaqueRef:p" ha_enabled="false"/></table>
+<table name="SR"/><table name="VDI"/>
+<table name="VM"><row ref="OpaqueRef:0" name__label="Control domain" is_a_template="false"
+ is_control_domain="true" is_a_snapshot="false"/>GUESTS</table>
+</database>
+"#;
+const GUEST: &str = r#"<row ref="OpaqueRef:1" name__label="web" is_a_template="false"
+ is_control_domain="false" is_a_snapshot="false"/>"#;
+
+/// Makes a folder with these files.
+fn tree(folder: &Path, files: &[(&str, &str)]) -> Result<PathBuf> {
+    for (name, content) in files {
+        let file = folder.join(name);
+        let parent = file.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent).at("making", parent)?;
+        std::fs::write(&file, content).at("writing", &file)?;
+    }
+    Ok(folder.to_owned())
 }
 
 /// Writes what a packed disk holds into a sparse file.

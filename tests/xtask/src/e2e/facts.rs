@@ -1,18 +1,29 @@
 //! Machines with different controllers and disks, as `host-installer facts` sees them from the
-//! installer environment: the recordings in `answerfiles/facts/`. `XENHOST_GOLDENS=write` records
-//! them anew; otherwise they are compared.
+//! installer environment: the recordings in `answerfiles/facts/`. They are compared;
+//! `XENHOST_GOLDENS=write` records those anew that are different.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::disks;
+use installer_core::facts::HostFacts;
+
+use crate::disks::{self, OldHost};
 use crate::dom0;
 use crate::failure::{At, Failure, Result, ensure};
 use crate::lab::Lab;
-use crate::qemu::{Firmware, Kernel, Machine, Spec};
+use crate::qemu::{Firmware, Machine, Spec};
 
 const SHELL_LIMIT: Duration = Duration::from_secs(240);
 const FACTS_LIMIT: Duration = Duration::from_secs(120);
+
+/// What the firmware says of each machine.
+const SMBIOS: [&str; 4] = [
+    "-smbios",
+    "type=1,manufacturer=Example,product=Server 9000,serial=SRV-0042,\
+     uuid=9d3e7a52-6c1b-4f08-8a27-5b0c4d1e2f36",
+    "-smbios",
+    "type=3,asset=RACK7-U42",
+];
 
 /// One machine: its name, and what is plugged into it.
 struct Recipe {
@@ -88,9 +99,19 @@ const RECIPES: &[Recipe] = &[
         firmware: Firmware::Bios,
         controllers: &["e1000,romfile=,mac=00:16:3e:00:03:01"],
         disks: |disks| {
-            disks
-                .old_host("ide-hd,bus=ide.0,serial=OLD-0001,wwn=0x5000c500deadbeef,model=DISK-C")?;
+            let old = "ide-hd,bus=ide.0,serial=OLD-0001,wwn=0x5000c500deadbeef,model=DISK-C";
+            disks.old_host(OldHost::Mbr, old)?;
             disks.blank("ide-hd,bus=ide.1,serial=NEW-0001,wwn=0x5000c500deadbef0,model=DISK-C", 100)
+        },
+    },
+    Recipe {
+        name: "old-xenserver-gpt",
+        firmware: Firmware::Bios,
+        controllers: &["megasas,id=raid"],
+        disks: |disks| {
+            let raid = "scsi-hd,bus=raid.0,vendor=RAID,product=VOLUME";
+            disks.old_host(OldHost::Gpt, &format!("{raid},serial=OLD-0002,scsi-id=0"))?;
+            disks.blank(&format!("{raid},serial=NEW-0002,scsi-id=1"), 100)
         },
     },
     Recipe {
@@ -98,8 +119,8 @@ const RECIPES: &[Recipe] = &[
         firmware: Firmware::Uefi,
         controllers: &[
             "qemu-xhci,id=usb",
-            "igb,romfile=,mac=00:16:3e:00:04:01",
-            "igb,romfile=,mac=00:16:3e:00:04:02",
+            "e1000e,romfile=,mac=00:16:3e:00:04:01",
+            "e1000e,romfile=,mac=00:16:3e:00:04:02",
             "virtio-net-pci,romfile=,mac=00:16:3e:00:04:03",
         ],
         disks: |disks| {
@@ -145,9 +166,9 @@ impl Disks {
         Ok(())
     }
 
-    fn old_host(&mut self, device: &str) -> Result<()> {
+    fn old_host(&mut self, kind: OldHost, device: &str) -> Result<()> {
         let image = self.image();
-        disks::old_host(&image, &self.folder)?;
+        disks::old_host(kind, &image, &self.folder)?;
         self.plug(device, &image);
         Ok(())
     }
@@ -159,19 +180,35 @@ pub(super) fn record(lab: &mut Lab) -> Result<()> {
         let name = recipe.name;
         let seen = facts(lab, recipe)?;
         let path = lab.folders.repo.join(format!("answerfiles/facts/{name}.json"));
-        if std::env::var_os("XENHOST_GOLDENS").is_some_and(|what| what == "write") {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder).at("making", folder)?;
-            std::fs::write(&path, &seen).at("writing", &path)?;
+        let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+        let same = names_aside(&recorded).is_some_and(|facts| Some(facts) == names_aside(&seen));
+        if same {
+            continue;
         }
-        let recorded = std::fs::read_to_string(&path).at("reading", &path)?;
-        if recorded != seen {
+        if std::env::var_os("XENHOST_GOLDENS").is_some_and(|what| what == "write") {
+            std::fs::write(&path, &seen).at("writing", &path)?;
+        } else {
             let new = lab.run.join(format!("{name}.json"));
             std::fs::write(&new, &seen).at("writing", &new)?;
             different.push(format!("{} is now as in {}", path.display(), new.display()));
         }
     }
     ensure(different.is_empty(), || different.join("\n"))
+}
+
+/// The machine without the names that the kernel gives as it finds things, which is another order
+/// at the next start.
+fn names_aside(text: &str) -> Option<HostFacts> {
+    let mut facts: HostFacts = serde_json::from_str(text).ok()?;
+    for disk in &mut facts.disks {
+        disk.path.clear();
+    }
+    facts.disks.sort_by(|a, b| a.serial.cmp(&b.serial));
+    for nic in &mut facts.nics {
+        nic.name.clear();
+    }
+    facts.nics.sort_by(|a, b| a.mac.cmp(&b.mac));
+    Some(facts)
 }
 
 fn facts(lab: &mut Lab, recipe: &Recipe) -> Result<String> {
@@ -196,15 +233,8 @@ fn facts(lab: &mut Lab, recipe: &Recipe) -> Result<String> {
 /// The installer environment, started by QEMU itself and without a medium.
 fn machine(lab: &Lab, name: &str, recipe: &Recipe, disks: Vec<String>) -> Spec {
     let mut spec = dom0::spec(lab, name, recipe.firmware, &[]);
-    let folder = lab.products.release.join("installer");
-    spec.kernel = Some(Kernel {
-        vmlinuz: folder.join("vmlinuz"),
-        initrd: folder.join("initrd.img"),
-        command_line: "console=ttyS0,115200 quiet xenhost.rescue".to_owned(),
-    });
-    spec.hardware = ["-smbios", "type=1,manufacturer=Example,product=Server 9000,serial=SRV-0042"]
-        .map(str::to_owned)
-        .to_vec();
+    spec.kernel = Some(lab.installer_kernel("console=ttyS0,115200 quiet xenhost.rescue"));
+    spec.hardware = SMBIOS.map(str::to_owned).to_vec();
     for controller in recipe.controllers {
         spec.hardware.extend(["-device".to_owned(), (*controller).to_owned()]);
     }
@@ -212,9 +242,14 @@ fn machine(lab: &Lab, name: &str, recipe: &Recipe, disks: Vec<String>) -> Spec {
     spec
 }
 
+/// Until every card has its link, which some bring up only after a while.
+const LINKED: &str = "for i in $(seq 60); do grep -q 0 /sys/class/net/eth*/carrier || break; \
+                      sleep 1; done";
+
 /// The JSON between two words that the command line itself does not hold.
 fn ask(machine: &mut Machine) -> Result<String> {
     let serial = &mut machine.serial;
+    serial.type_line(LINKED)?;
     serial.type_line("clear; echo BEGIN-FA''CTS; host-installer facts --json; echo END-FA''CTS")?;
     serial.wait_for("BEGIN-FACTS\n", FACTS_LIMIT)?;
     let from = serial.seen_len();
@@ -222,10 +257,8 @@ fn ask(machine: &mut Machine) -> Result<String> {
     let to = serial.seen_len().saturating_sub("END-FACTS".len());
     let text = serial.slice(from, to);
     let what = "what `host-installer facts --json` said".to_owned();
-    let value: serde_json::Value =
+    let facts: HostFacts =
         serde_json::from_str(&text).map_err(|source| Failure::Json { what, source })?;
-    ensure(value["disks"].as_array().is_some_and(|disks| !disks.is_empty()), || {
-        format!("no disk is seen:\n{text}")
-    })?;
+    ensure(!facts.disks.is_empty(), || format!("no disk is seen:\n{text}"))?;
     Ok(text)
 }
