@@ -56,8 +56,8 @@ impl Here {
         Path::new(MEDIUM).join(path.trim_start_matches('/'))
     }
 
-    /// The medium in the installer environment, mounted. Where the kernel line names the web, nobody
-    /// has waited for it yet.
+    /// The medium in the installer environment, mounted. Where the kernel line names the web,
+    /// nobody has waited for it yet.
     pub(crate) fn medium() -> Result<&'static Path, FindError> {
         medium(Path::new(MOUNTED), &mut Processes)?;
         Ok(Path::new(MEDIUM))

@@ -90,8 +90,8 @@ pub(crate) enum OldHost {
     Gpt,
 }
 
-/// A disk with the table that an old `XenServer` host had, a repository that real LVM made, and root
-/// and backup as far as anyone who looks for installations reads them.
+/// A disk with the table that an old `XenServer` host had, a repository that real LVM made, and
+/// root and backup as far as anyone who looks for installations reads them.
 pub(crate) fn old_host(kind: OldHost, path: &Path, scratch: &Path) -> Result<()> {
     const MBR: &[u8] = include_bytes!("../../../partitioner/tests/fixtures/sr/empty-lvm.zst");
     const GPT: &[u8] = include_bytes!("../../../partitioner/tests/fixtures/sr/used-ext.zst");
