@@ -1,5 +1,5 @@
-//! Old hosts: each boots before anything is done to it, is taken over, can be gone back to until the
-//! new system was blessed, and ends in slot b.
+//! Old hosts: each boots before anything is done to it, is taken over, can be gone back to until
+//! the new system was blessed, and ends in slot b.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
