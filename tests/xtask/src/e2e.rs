@@ -93,12 +93,7 @@ const SCENARIOS: &[Scenario] = &[
         "a guest with a disk and a card, before and after a start of the host; time by DHCP",
         guest::guest,
     ),
-    unproven(scenario(
-        "facts",
-        5,
-        "machines as `facts` sees them, against the recordings",
-        facts::record,
-    )),
+    scenario("facts", 5, "machines as `facts` sees them, against the recordings", facts::record),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
