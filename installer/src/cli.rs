@@ -24,6 +24,7 @@ mod report;
 mod scripts;
 mod show;
 mod source;
+mod takeover;
 mod upgrade;
 
 pub use image_arg::ImageArg;
@@ -92,6 +93,9 @@ enum Command {
     Rollback(upgrade::RollbackArgs),
     /// Look whether a host is whole: partition table, boot state, both slots. Writes nothing.
     Verify(upgrade::VerifyArgs),
+    /// End a takeover whose new system was blessed: the old one goes to slot b, the log partition
+    /// takes its place. In dom0 a unit does so after the bless.
+    Finish(takeover::FinishArgs),
     /// In dom0: end the trial of the running system after a good boot.
     Bless,
     /// In dom0: write the boot menu of the running slot anew.
@@ -192,8 +196,9 @@ type Outcome = Result<(), Ended>;
 /// Runs the command that `args` name, the first of which is the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    let performs =
-        |arg: &OsString| ["install", "upgrade", "rollback"].iter().any(|word| arg == word);
+    let performs = |arg: &OsString| {
+        ["install", "upgrade", "rollback", "finish"].iter().any(|word| arg == word)
+    };
     let performing = args.get(1).is_some_and(performs);
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -225,6 +230,7 @@ fn perform(command: Command) -> Outcome {
         Command::Upgrade(args) => upgrade::upgrade(&args),
         Command::Rollback(args) => upgrade::rollback(&args),
         Command::Verify(args) => upgrade::verify(&args),
+        Command::Finish(args) => takeover::finish(&args),
         Command::Bless => dom0::bless(),
         Command::BootMenu => dom0::boot_menu(),
         Command::Storage { task } => dom0::storage(task),

@@ -22,10 +22,10 @@ use partitioner::layout::Role;
 use partitioner::table::Planned;
 use partitioner::write;
 
-mod boot;
+pub(crate) mod boot;
 mod error;
 mod hooks;
-mod verify;
+pub(crate) mod verify;
 
 pub use error::StepError;
 pub use hooks::about;

@@ -22,6 +22,7 @@ mod label;
 mod online;
 
 pub use here::Here;
+pub(crate) use label::Bounded;
 pub use label::Labelled;
 pub use online::{NetworkError, bring_up};
 

@@ -25,6 +25,7 @@ pub mod release_dir;
 pub mod slot;
 pub mod storage;
 pub mod sys;
+pub mod takeover;
 pub mod upgrade;
 #[cfg(test)]
 extern crate self as installer;

@@ -4,13 +4,14 @@
 //! Until the commit the old system boots, whatever happens; what was written until then is scratch
 //! that a rerun writes again.
 
+use installer_core::bootcfg::BootFiles as BootFilesOfMenu;
 use installer_core::bootstate::TRIES;
 use installer_core::event::Event;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::release::Manifest;
 use installer_core::target::{Inventory, label};
 use installer_core::upgrade::{
-    Complete, MARKER, OldTexts, UpgradePlan, UpgradeStep, marker_file, own_files,
+    Complete, MARKER, OldTexts, SlotPlace, UpgradePlan, UpgradeStep, marker_file, own_files,
 };
 
 pub mod collect;
@@ -208,37 +209,47 @@ impl Work<'_> {
     /// Reads the finished slot from the disk, as a boot would, and the boot state.
     fn verify(&mut self) -> Result<(), StepError> {
         let plan = self.plan;
-        let not_whole = |what: String| StepError::NotWhole { what };
-        let place = plan.place()?;
         let root = self.site.new_root()?;
-        if !root.uuid().eq_ignore_ascii_case(&place.fs_uuid.to_string()) {
-            return Err(not_whole(format!("its UUID is {}, not {}", root.uuid(), place.fs_uuid)));
-        }
-        let marker = text(&root, MARKER, TEXT_MAX)?;
-        if serde_json::from_str::<Complete>(&marker).ok() != Some(Complete::of(self.manifest())) {
-            return Err(not_whole(format!("/{MARKER} is not of this release")));
-        }
-        let inventory = Inventory::parse(&text(&root, "etc/xenhost/inventory.json", TEXT_MAX)?);
-        if !inventory.is_ok_and(|i| i.slot == plan.into && i.build == plan.release.build) {
-            return Err(not_whole("its inventory is not of this slot and release".to_owned()));
-        }
-        let menu = text(&root, "boot/xenhost/slot.cfg", TEXT_MAX)?;
-        if !menu.contains(&place.partuuid.to_string()) {
-            return Err(not_whole(format!("its boot menu does not name {}", place.partuuid)));
-        }
-        let files = &plan.boot_files;
-        for path in [files.xen(), files.kernel(), files.initrd()] {
-            let stat = root.stat(path.trim_start_matches('/'))?;
-            if !stat.is_some_and(|stat| stat.kind == Kind::File && 0 < stat.len) {
-                return Err(not_whole(format!("{path} is missing")));
-            }
-        }
+        whole(&root, plan.place()?, self.manifest(), &plan.boot_files)?;
         let mut boot = BootFiles::open(self.site.open_boot()?)?;
         if boot.state()? != plan.restricted || !boot.copies_agree()? {
-            return Err(not_whole("the boot state is not what was written".to_owned()));
+            let what = "the boot state is not what was written".to_owned();
+            return Err(StepError::NotWhole { what });
         }
         Ok(())
     }
+}
+
+/// A finished slot holds this release, and what its boot menu names.
+pub(crate) fn whole(
+    root: &root::SlotRoot,
+    place: SlotPlace,
+    manifest: &Manifest,
+    files: &BootFilesOfMenu,
+) -> Result<(), StepError> {
+    let not_whole = |what: String| StepError::NotWhole { what };
+    if !root.uuid().eq_ignore_ascii_case(&place.fs_uuid.to_string()) {
+        return Err(not_whole(format!("its UUID is {}, not {}", root.uuid(), place.fs_uuid)));
+    }
+    let marker = text(root, MARKER, TEXT_MAX)?;
+    if serde_json::from_str::<Complete>(&marker).ok() != Some(Complete::of(manifest)) {
+        return Err(not_whole(format!("/{MARKER} is not of this release")));
+    }
+    let inventory = Inventory::parse(&text(root, "etc/xenhost/inventory.json", TEXT_MAX)?);
+    if !inventory.is_ok_and(|i| i.slot == place.slot && i.build == manifest.build) {
+        return Err(not_whole("its inventory is not of this slot and release".to_owned()));
+    }
+    let menu = text(root, "boot/xenhost/slot.cfg", TEXT_MAX)?;
+    if !menu.contains(&place.partuuid.to_string()) {
+        return Err(not_whole(format!("its boot menu does not name {}", place.partuuid)));
+    }
+    for path in [files.xen(), files.kernel(), files.initrd()] {
+        let stat = root.stat(path.trim_start_matches('/'))?;
+        if !stat.is_some_and(|stat| stat.kind == Kind::File && 0 < stat.len) {
+            return Err(not_whole(format!("{path} is missing")));
+        }
+    }
+    Ok(())
 }
 
 /// The file system that tools work on.

@@ -15,9 +15,11 @@ use crate::table::{
 };
 use crate::units::{BlockSize, Bytes, Extent, Lba};
 
+mod again;
 mod loader;
 mod space;
 
+pub use again::{Again, AgainError, Stage, again};
 pub use loader::{MovedCore, OldLoader};
 pub(crate) use space::edges;
 pub use space::{final_write_set, kept, trial_write_set};

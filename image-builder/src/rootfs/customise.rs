@@ -19,6 +19,7 @@ const ENABLED: &[&str] = &[
     "xen.service",
     "xendomains.service",
     "xenhost-bless.service",
+    "xenhost-finish.service",
     "xenhost-first-boot-before-network.service",
     "xenhost-first-boot-fully-up.service",
     "xenhost-first-boot-network-online.service",

@@ -45,6 +45,7 @@ pub const FILES: &[File] = &[
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/console-setup.service.d/xenhost.conf"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xendomains.service.d/xenhost.conf"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-bless.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-finish.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-first-boot-before-network.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-first-boot-fully-up.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-first-boot-network-online.service"),

@@ -10,8 +10,8 @@ use partitioner::table::{Geometry, LayoutError, SrChoice, TablePlan, TableReques
 use partitioner::units::Bytes;
 use serde::Serialize;
 
-mod digest;
-mod fit;
+pub(crate) mod digest;
+pub(crate) mod fit;
 mod judge;
 pub(crate) mod lines;
 mod render;

@@ -1,3 +1,228 @@
-//! Taking over a host of another product. Pure: what its disk says in, what is done with it out.
+//! Taking over a host of another product, with its disk divided anew. Pure: what its disk says in,
+//! plan or refusal out.
+//!
+//! Two tables and two commits. The *trial table* has the new system beside the old one, which
+//! stays bit for bit and is what a failed trial falls back to. Once the new system was blessed, the
+//! old one is copied to slot b, and the *final table* takes the place of the trial table. What is
+//! written in which order is `partitioner::write::takeover`'s; what may be written, the fence's.
 
+use partitioner::ids::{Guid, Ids};
+use partitioner::installations::Installation;
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::{Compat, Geometry, SrChoice};
+use partitioner::takeover::{OldNumbers, Takeover, TakeoverRequest, plan_takeover};
+use partitioner::write::takeover as write;
+
+mod facts;
+pub mod finish;
+mod host;
+pub mod old_boot;
+mod refuse;
+mod render;
+mod rerun;
+mod step;
 pub mod xenserver;
+
+pub use facts::{MachineSize, OldRoot, TakeoverFacts};
+pub use host::TakenOver;
+pub use render::{render, to_json};
+pub use step::{FinishStep, TakeoverStep};
+
+use crate::bootstate::{BootState, Other, Slot, Trial};
+use crate::facts::Firmware;
+use crate::outcome::Exit;
+use crate::plan::Plan;
+use crate::release::Manifest;
+use crate::request::{InstallRequest, Refusal};
+use crate::target::TargetFile;
+use crate::upgrade::SlotPlace;
+use old_boot::OldBoot;
+
+/// What will be done to one host.
+#[derive(Clone, Debug)]
+pub struct TakeoverPlan {
+    pub facts: TakeoverFacts,
+    pub old: Installation,
+    /// UUID of the old root's file system.
+    pub old_uuid: Guid,
+    pub old_boot: OldBoot,
+    /// An earlier run was cut off, and is done again.
+    pub resumed: bool,
+    /// It had our boot code in LBA 0 already: what was there before.
+    pub switch_back: Option<Vec<u8>>,
+    pub tables: Takeover,
+    /// The new host, as if it had been installed with the final table.
+    pub host: Plan,
+    pub request: InstallRequest,
+    /// Files of the old host that are carried over beside what follows from the request.
+    pub carried: Vec<TargetFile>,
+    pub steps: Vec<TakeoverStep>,
+    /// What will be lost, one line per thing.
+    pub destroys: Vec<String>,
+    /// What stays as it is.
+    pub keeps: Vec<String>,
+    /// Of the old host, and not carried over.
+    pub left_behind: Vec<String>,
+    /// SHA-256 in lower-case hexadecimal.
+    pub digest: String,
+}
+
+/// What the boot state says from the first commit on.
+pub const ON_TRIAL: BootState =
+    BootState { slot: Slot::A, other: Other::Old, trial: Trial::Pending, generation: 1 };
+
+impl TakeoverPlan {
+    /// Where the new system lies, and how it is named.
+    pub fn place(&self) -> Option<SlotPlace> {
+        let table = &self.host.table;
+        let partuuid = table.partuuid(table.partition(Role::Root)?);
+        Some(SlotPlace { slot: Slot::A, partuuid, fs_uuid: self.host.ids.root_a })
+    }
+}
+
+impl TakeoverPlan {
+    /// The files of the new system that depend on the host; `/etc/shadow` aside.
+    pub fn files(&self) -> Vec<TargetFile> {
+        host::files(self)
+    }
+}
+
+/// Decides everything, or refuses.
+pub fn plan(
+    facts: &TakeoverFacts,
+    manifest: &Manifest,
+    ids: &mut Ids,
+) -> Result<TakeoverPlan, Refusal> {
+    let (old, root) = refuse::one(facts)?;
+    refuse::shape(facts, old)?;
+    refuse::pool(old)?;
+    let proof = refuse::storage(facts, old)?;
+    refuse::root(old, root)?;
+    refuse::release(manifest)?;
+    let unsuitable = |what: String| Refusal::new(Exit::Unsuitable, what);
+    let old_boot = root.boot.clone().map_err(|why| {
+        unsuitable(format!("how {} is started is not known: {why}", refuse::named(old)))
+            .hint("there would be nothing to fall back to")
+    })?;
+    let firmware = firmware_of(facts, old);
+    refuse::firmware(facts, firmware)?;
+    let carried = root.carried.clone()?;
+    let wish = TakeoverRequest {
+        firmware: firmware.into(),
+        boot_size: None,
+        sr: SrChoice::Rest,
+        compat: Compat::None,
+        old: OldNumbers {
+            root: old.root,
+            backup: old.backup.as_ref().map(|backup| backup.partition),
+            boot: old.boot,
+            sr: old.sr,
+        },
+        proof,
+        loader: facts.loader,
+    };
+    let mut tables = tables(facts, &wish, ids)?;
+    let resumed = rerun::adopt(&mut tables, facts)?;
+    let switch_back = facts.saved_lba0.clone().filter(|_| rerun::is_switched(&tables, facts));
+    let request = host::request(facts, &carried);
+    let host = host::plan(facts, firmware, &tables, root, manifest, ids)?;
+    let mut plan = TakeoverPlan {
+        old: old.clone(),
+        old_uuid: root.fs_uuid,
+        old_boot,
+        resumed,
+        switch_back,
+        steps: steps(&tables, firmware),
+        destroys: destroys(facts, old),
+        keeps: keeps(old, root),
+        left_behind: carried.left_behind,
+        carried: carried.files,
+        digest: String::new(),
+        facts: facts.clone(),
+        tables,
+        host,
+        request,
+    };
+    plan.digest = render::digest(&plan);
+    Ok(plan)
+}
+
+/// Both tables.
+fn tables(
+    facts: &TakeoverFacts,
+    wish: &TakeoverRequest,
+    ids: &mut Ids,
+) -> Result<Takeover, Refusal> {
+    let geometry = Geometry::of_size(facts.disk.size, facts.disk.block_size);
+    plan_takeover(geometry, &rerun::as_it_counts(facts), wish, ids)
+        .map_err(|error| refuse::tables(facts, &error))
+}
+
+/// How the old host starts: by the kind of its boot partition.
+fn firmware_of(facts: &TakeoverFacts, old: &Installation) -> Firmware {
+    let boot = facts.report.inspection.partitions.iter().find(|p| Some(p.number) == old.boot);
+    let esp = partitioner::layout::Kind::EfiSystem.gpt_type().to_string();
+    if boot.is_some_and(|found| found.kind == esp) { Firmware::Uefi } else { Firmware::Bios }
+}
+
+fn steps(tables: &Takeover, firmware: Firmware) -> Vec<TakeoverStep> {
+    use TakeoverStep as S;
+    let mut steps = vec![
+        S::Rescue,
+        S::WipeSignatures,
+        S::WriteSlot,
+        S::IdentifySlot,
+        S::ConfigureSlot,
+        S::CheckSlot,
+        S::MakeSwap,
+        S::MakeBoot,
+    ];
+    if write::needs_boot_code(tables) {
+        steps.extend([S::WriteCore, S::SwitchBootCode]);
+    }
+    steps.extend([S::PrepareTable, S::Verify, S::Commit, S::Settle]);
+    match firmware {
+        Firmware::Uefi => steps.push(S::BootEntry),
+        Firmware::Bios => {}
+    }
+    steps
+}
+
+fn destroys(facts: &TakeoverFacts, old: &Installation) -> Vec<String> {
+    let mut list = Vec::new();
+    if let Some(backup) = &old.backup {
+        let what = backup.version.as_deref().map_or_else(
+            || "the old backup".to_owned(),
+            |version| format!("the old backup, version {version}"),
+        );
+        list.push(format!("partition {}: {what}", backup.partition));
+    }
+    if let Some(number) = old.sr {
+        let what =
+            facts.report.sr.as_ref().map_or_else(|| "nothing".to_owned(), |sr| sr.verdict.reason());
+        list.push(format!("partition {number}: the storage repository, which holds {what}"));
+    }
+    list
+}
+
+fn keeps(old: &Installation, root: &OldRoot) -> Vec<String> {
+    let name = refuse::named(old);
+    let mut keeps =
+        vec![format!("{name}: bit for bit, to fall back to until the new system was blessed")];
+    keeps.extend(old.boot.map(|number| format!("partition {number}: its boot files, as long")));
+    keeps.push("then a copy of it goes to slot b, with `host-installer finish`".to_owned());
+    if root.needs_recovery {
+        let what = "it was not shut down cleanly; its journal stays as it is, and is replayed when \
+                    it boots the next time";
+        keeps.push(what.to_owned());
+    }
+    keeps
+}
+
+/// How the old table is stored, for people.
+pub(crate) const fn scheme(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Gpt => "a GPT",
+        Scheme::Mbr => "an MBR",
+    }
+}

@@ -166,12 +166,15 @@ fn release_id(manifest: &Manifest) -> ReleaseId {
 
 fn destroys(facts: &UpgradeFacts, into: Slot) -> Vec<String> {
     let slot = facts.slot(into);
-    let what = match (&slot.inventory, &slot.problem) {
-        (Some(old), _) => {
+    let what = match (&slot.inventory, &slot.taken, &slot.problem) {
+        (Some(old), _, _) => {
             format!("slot {into}: the previous system, {} {}", old.product, old.version)
         }
-        (None, Some(problem)) => format!("slot {into}: {problem}"),
-        (None, None) => return Vec::new(),
+        (None, Some(taken), _) => {
+            format!("slot {into}: {taken}, the system that was taken over")
+        }
+        (None, None, Some(problem)) => format!("slot {into}: {problem}"),
+        (None, None, None) => return Vec::new(),
     };
     vec![what]
 }

@@ -166,7 +166,7 @@ impl Facts<'_> {
 }
 
 /// 32 bytes from the kernel. Identifiers are drawn once, for the plan that is shown and performed.
-fn seed() -> Result<[u8; 32], Ended> {
+pub(super) fn seed() -> Result<[u8; 32], Ended> {
     let mut seed = [0; 32];
     // Up to 256 bytes come whole, once the kernel's source is ready (getrandom(2)).
     match getrandom(&mut seed, GetRandomFlags::empty()) {

@@ -17,7 +17,7 @@ use super::console::{self, Style};
 use super::image_arg::ImageArg;
 use super::show::to_json;
 use super::source::ReleaseArgs;
-use super::{Ended, Outcome, print};
+use super::{Ended, Outcome, print, takeover};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
 use crate::engine::Failure;
@@ -28,7 +28,7 @@ use crate::upgrade::read::{self, Live, root_of};
 use crate::upgrade::root::RootError;
 use crate::upgrade::{self as engine, AtRest, Rest, RunningSite, Site, collect};
 
-const INVENTORY: &str = "/etc/xenhost/inventory.json";
+pub(super) const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
 #[derive(Debug, Args)]
 pub(super) struct UpgradeArgs {
@@ -81,6 +81,9 @@ fn rel_path(text: &str) -> Result<RelPath, String> {
 
 pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
     let release = args.release.open(&Source::Medium)?;
+    if let Some(old) = takeover::OldHost::find(&args.disk)? {
+        return old.take_over(&release, args.confirm.as_deref(), args.json);
+    }
     let target = Target::find(&args.disk)?;
     let facts = &target.facts;
     let plan = plan(facts, &release, &args.keep)?;
@@ -108,20 +111,20 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
     }
 }
 
-fn opening(error: &HostError) -> Ended {
+pub(super) fn opening(error: &HostError) -> Ended {
     Ended::early(error.exit(), &format!("opening the disk: {error}"))
 }
 
 /// The host that is meant.
-struct Target {
-    facts: UpgradeFacts,
+pub(super) struct Target {
+    pub(super) facts: UpgradeFacts,
     /// `None` for the running dom0.
-    rest: Option<Rest>,
+    pub(super) rest: Option<Rest>,
 }
 
 impl Target {
     /// One of the images, or the running dom0, or, where no host runs, what is on the disks here.
-    fn find(images: &[ImageArg]) -> Result<Self, Ended> {
+    pub(super) fn find(images: &[ImageArg]) -> Result<Self, Ended> {
         if !images.is_empty() {
             return Ok(Self { facts: the_one(&probed(images)?)?, rest: Some(Rest::Image) });
         }
@@ -137,7 +140,7 @@ impl Target {
     }
 }
 
-fn probed(images: &[ImageArg]) -> Result<Vec<DiskFacts>, Ended> {
+pub(super) fn probed(images: &[ImageArg]) -> Result<Vec<DiskFacts>, Ended> {
     let probe = |image: &ImageArg| {
         probe::probe_image(&image.name, &image.path, image.block_size, &mut Processes)
             .map_err(|e| Ended::early(Exit::DiskNotFound, &format!("disk {}: {e}", image.name)))
@@ -188,7 +191,7 @@ fn disk() -> Result<DiskFacts, Ended> {
     found.ok_or_else(|| wrong(&format!("{path}, on which root lies, is no disk")))
 }
 
-fn live(facts: &UpgradeFacts) -> Option<Live<'static>> {
+pub(super) fn live(facts: &UpgradeFacts) -> Option<Live<'static>> {
     facts.running.map(|slot| Live { root: Path::new("/"), slot })
 }
 

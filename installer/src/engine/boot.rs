@@ -1,12 +1,16 @@
-//! What lies on the boot partition of a fresh installation.
+//! What lies on the boot partition of a host.
 
 use installer_core::bootcfg::{Dispatch, dispatch_cfg};
 use installer_core::bootstate::{BootState, TRIES, reason_block, tries_block};
+use installer_core::plan::FsIds;
+use partitioner::block::BlockIo;
 use partitioner::layout::{Role, Scheme};
+use partitioner::units::Extent;
 
 use super::{StepError, Work};
 use crate::fat::{self, FatFile, FatKind, FatName};
 use crate::payload;
+use crate::release_dir::LoaderFiles;
 
 /// FAT label of the boot partition.
 const LABEL: &str = "XENHOSTBOOT";
@@ -17,12 +21,29 @@ const GAPS: [&str; 4] = ["xenhost/gap1", "xenhost/gap2", "xenhost/gap3", "xenhos
 static GAP: [u8; 64 * 512] = [0; 64 * 512];
 pub(super) const STATE_FILES: [&str; 2] = ["xenhost/state.env", "xenhost/state2.env"];
 
-impl Work<'_> {
-    pub(super) fn make_boot(&mut self, progress: payload::Progress<'_>) -> Result<(), StepError> {
-        let plan = self.job.plan.plan();
-        let loader = &self.prepared.loader;
-        let dispatch = dispatch_cfg(&Dispatch { slot_a: plan.ids.root_a, slot_b: plan.ids.root_b });
-        let state = BootState::FRESH.encode();
+/// A boot partition to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BootVolume<'v> {
+    pub(crate) extent: Extent,
+    pub(crate) scheme: Scheme,
+    pub(crate) ids: &'v FsIds,
+    pub(crate) loader: &'v LoaderFiles,
+    /// What the boot state says at first.
+    pub(crate) state: BootState,
+    /// Beside what every host has.
+    pub(crate) more: &'v [FatFile<'v>],
+}
+
+impl BootVolume<'_> {
+    /// Makes it, and reads it back.
+    pub(crate) fn make(
+        &self,
+        disk: &mut dyn BlockIo,
+        progress: payload::Progress<'_>,
+    ) -> Result<(), StepError> {
+        let loader = self.loader;
+        let dispatch = dispatch_cfg(&Dispatch { slot_a: self.ids.root_a, slot_b: self.ids.root_b });
+        let state = self.state.encode();
         let (tries, reason) = (tries_block(TRIES), reason_block(""));
         let file = |path, bytes| FatFile { path, bytes };
         let [state_file, state_copy] = STATE_FILES;
@@ -38,7 +59,8 @@ impl Work<'_> {
             gap4,
             file("xenhost/reason.txt", &reason),
         ];
-        let kind = match plan.table.scheme {
+        files.extend(self.more);
+        let kind = match self.scheme {
             Scheme::Gpt => FatKind::Fat32,
             // It holds the boot state alone: no UEFI starts from it, and no rescue system fits.
             Scheme::Mbr => FatKind::Small,
@@ -52,8 +74,22 @@ impl Work<'_> {
             files.push(file("xenhost/rescue/vmlinuz", &loader.kernel));
             files.push(file("xenhost/rescue/initrd.img", &loader.initrd));
         }
-        let extent = self.partition(Role::Boot)?.extent;
-        let name = FatName { label: LABEL, serial: plan.ids.boot };
-        Ok(fat::make_boot(self.host.disk(), extent, kind, name, &files, progress)?)
+        let name = FatName { label: LABEL, serial: self.ids.boot };
+        Ok(fat::make_boot(disk, self.extent, kind, name, &files, progress)?)
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn make_boot(&mut self, progress: payload::Progress<'_>) -> Result<(), StepError> {
+        let plan = self.job.plan.plan();
+        let volume = BootVolume {
+            extent: self.partition(Role::Boot)?.extent,
+            scheme: plan.table.scheme,
+            ids: &plan.ids,
+            loader: &self.prepared.loader,
+            state: BootState::FRESH,
+            more: &[],
+        };
+        volume.make(self.host.disk(), progress)
     }
 }

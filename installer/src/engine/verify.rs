@@ -5,8 +5,11 @@
 //! installed host will find it.
 
 use installer_core::bootstate::BootState;
+use partitioner::block::BlockIo;
 use partitioner::block::window::Window;
+use partitioner::gpt::GptBlocks;
 use partitioner::layout::{Role, Scheme};
+use partitioner::table::TablePlan;
 use partitioner::units::{Extent, Lba};
 use partitioner::{gpt, head};
 
@@ -16,53 +19,70 @@ use crate::fat_locate;
 
 impl Work<'_> {
     pub(super) fn verify(&mut self) -> Result<(), StepError> {
-        let (table, core) = (&self.plan().table, &self.prepared.loader.core_img);
-        if let Some(place) = table.head.core_a {
-            let image = head::core_for(core, place)?;
-            self.same("BIOS boot loader", place.first(), &image)?;
-        }
+        let table = self.job.plan.plan().table.clone();
+        core(self.host.disk(), &table, &self.prepared.loader.core_img)?;
         // An MBR is a part of LBA 0, which comes last.
-        if self.plan().table.scheme == Scheme::Gpt {
-            self.gpt()?;
+        if table.scheme == Scheme::Gpt {
+            let disk = self.host.disk();
+            let blocks = gpt::encode(&table)?;
+            primary(disk, &blocks)?;
+            backup(disk, &blocks)?;
         }
-        self.boot_state()
+        let boot = self.partition(Role::Boot)?.extent;
+        boot_state(self.host.disk(), boot, BootState::FRESH)
     }
+}
 
-    fn gpt(&mut self) -> Result<(), StepError> {
-        let blocks = gpt::encode(&self.plan().table)?;
-        self.same("GPT header", blocks.primary_header_at, &blocks.primary_header)?;
-        self.same("GPT entries", blocks.primary_array_at.first(), &blocks.primary_array)?;
-        self.same("backup GPT entries", blocks.backup_array_at.first(), &blocks.backup_array)?;
-        self.same("backup GPT header", blocks.backup_header_at, &blocks.backup_header)
+/// The boot loader's core image, where the table has a place for it.
+pub(crate) fn core(
+    disk: &mut dyn BlockIo,
+    table: &TablePlan,
+    core: &[u8],
+) -> Result<(), StepError> {
+    let Some(place) = table.head.core_a else { return Ok(()) };
+    let image = head::core_for(core, place)?;
+    same(disk, "BIOS boot loader", place.first(), &image)
+}
+
+pub(crate) fn primary(disk: &mut dyn BlockIo, blocks: &GptBlocks) -> Result<(), StepError> {
+    same(disk, "GPT header", blocks.primary_header_at, &blocks.primary_header)?;
+    same(disk, "GPT entries", blocks.primary_array_at.first(), &blocks.primary_array)
+}
+
+pub(crate) fn backup(disk: &mut dyn BlockIo, blocks: &GptBlocks) -> Result<(), StepError> {
+    same(disk, "backup GPT entries", blocks.backup_array_at.first(), &blocks.backup_array)?;
+    same(disk, "backup GPT header", blocks.backup_header_at, &blocks.backup_header)
+}
+
+fn same(disk: &mut dyn BlockIo, what: &'static str, at: Lba, want: &[u8]) -> Result<(), StepError> {
+    let mut have = vec![0; want.len()];
+    disk.read(at, &mut have)?;
+    if have == want {
+        return Ok(());
     }
+    let blocks = u64::try_from(want.len()).unwrap_or(0) / disk.block_size().bytes();
+    let extent = Extent::with_len(at, blocks.max(1)).expect("what was read lies on the disk");
+    Err(StepError::ReadBack { what, extent })
+}
 
-    fn same(&mut self, what: &'static str, at: Lba, want: &[u8]) -> Result<(), StepError> {
-        let disk = self.host.disk();
-        let mut have = vec![0; want.len()];
-        disk.read(at, &mut have)?;
-        if have == want {
-            return Ok(());
+/// Both copies of the boot state in the boot partition say this.
+pub(crate) fn boot_state(
+    disk: &mut dyn BlockIo,
+    extent: Extent,
+    want: BootState,
+) -> Result<(), StepError> {
+    let mut boot = Window::new(disk, extent)?;
+    for path in STATE_FILES {
+        let located = fat_locate::locate(&mut boot, path)?;
+        let mut block = vec![0; usize::from(BLOCK_BYTES_MAX)];
+        boot.read(located.first, &mut block)?;
+        let state =
+            BootState::decode(&block).map_err(|source| StepError::State { path, source })?;
+        if state != want {
+            return Err(StepError::ReadBack { what: "boot state", extent });
         }
-        let blocks = u64::try_from(want.len()).unwrap_or(0) / disk.block_size().bytes();
-        let extent = Extent::with_len(at, blocks.max(1)).expect("what was read lies on the disk");
-        Err(StepError::ReadBack { what, extent })
     }
-
-    fn boot_state(&mut self) -> Result<(), StepError> {
-        let extent = self.partition(Role::Boot)?.extent;
-        let mut boot = Window::new(self.host.disk(), extent)?;
-        for path in STATE_FILES {
-            let located = fat_locate::locate(&mut boot, path)?;
-            let mut block = vec![0; usize::from(BLOCK_BYTES_MAX)];
-            partitioner::block::BlockIo::read(&mut boot, located.first, &mut block)?;
-            let state =
-                BootState::decode(&block).map_err(|source| StepError::State { path, source })?;
-            if state != BootState::FRESH {
-                return Err(StepError::ReadBack { what: "boot state", extent });
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// A whole block on every disk.

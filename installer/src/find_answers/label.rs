@@ -74,7 +74,7 @@ fn from_ext4(device: &Path) -> io::Result<Answers> {
 }
 
 fn from_fat(device: &Path) -> io::Result<Answers> {
-    let bounded = Bounded { file: File::open(device)?, left: FAT_BYTES_MAX };
+    let bounded = Bounded::new(File::open(device)?);
     let options = fatfs::FsOptions::new().update_accessed_date(false);
     let volume = fatfs::FileSystem::new(bounded, options)?;
     for name in NAMES {
@@ -92,34 +92,41 @@ fn from_fat(device: &Path) -> io::Result<Answers> {
 }
 
 /// A device of which only so much is read, and nothing written.
-struct Bounded {
-    file: File,
+pub(crate) struct Bounded<R> {
+    inner: R,
     left: u64,
 }
 
-impl fmt::Debug for Bounded {
+impl<R> Bounded<R> {
+    /// As much as a stick with answers holds.
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, left: FAT_BYTES_MAX }
+    }
+}
+
+impl<R> fmt::Debug for Bounded<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bounded").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
-impl Read for Bounded {
+impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(into)?;
+        let read = self.inner.read(into)?;
         let length = u64::try_from(read).unwrap_or(u64::MAX).max(1);
         let left = self.left.checked_sub(length);
-        self.left = left.ok_or_else(|| io::Error::other("more than a stick with answers holds"))?;
+        self.left = left.ok_or_else(|| io::Error::other("more than a small volume holds"))?;
         Ok(read)
     }
 }
 
-impl Seek for Bounded {
+impl<R: Seek> Seek for Bounded<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        self.inner.seek(to)
     }
 }
 
-impl Write for Bounded {
+impl<R> Write for Bounded<R> {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use partitioner::block::BlockIo;
+use partitioner::block::device::DeviceDisk;
 use partitioner::block::fence::Fence;
 use partitioner::block::file::FileDisk;
 use partitioner::layout::Role;
@@ -51,23 +52,39 @@ impl ImageHost {
 
     /// The same with the device by which the image is read and written.
     pub fn on(disk: Box<dyn BlockIo>, image: &Path, fence: Vec<Extent>) -> Result<Self, HostError> {
-        let lock = File::open(image).map_err(file_error("opening", image))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| HostError::Busy {
-            disk: image.display().to_string(),
-            by: "another program, which holds its lock".to_owned(),
-        })?;
         // Beside the image there is room, and a file system that knows holes if the image's does.
         let beside = match image.parent() {
             Some(parent) if parent != Path::new("") => parent,
             Some(_) | None => Path::new("."),
         };
+        Self::beside(disk, image, beside, fence)
+    }
+
+    /// The disk of the running dom0, beside the partitions that it uses itself: tools work on
+    /// files in `scratch` here too.
+    pub fn of_running(disk: &Path, scratch: &Path, fence: Vec<Extent>) -> Result<Self, HostError> {
+        fs::create_dir_all(scratch).map_err(file_error("making folder", scratch))?;
+        Self::beside(Box::new(DeviceDisk::open_shared(disk)?), disk, scratch, fence)
+    }
+
+    fn beside(
+        disk: Box<dyn BlockIo>,
+        lock: &Path,
+        folder: &Path,
+        fence: Vec<Extent>,
+    ) -> Result<Self, HostError> {
+        let locked = File::open(lock).map_err(file_error("opening", lock))?;
+        flock(&locked, FlockOperation::NonBlockingLockExclusive).map_err(|_| HostError::Busy {
+            disk: lock.display().to_string(),
+            by: "another program, which holds its lock".to_owned(),
+        })?;
         // Absolute, since tools may run in another folder.
-        let beside = &beside.canonicalize().map_err(file_error("opening folder", beside))?;
+        let folder = &folder.canonicalize().map_err(file_error("opening folder", folder))?;
         let scratch = tempfile::Builder::new()
             .prefix(".host-installer-")
-            .tempdir_in(beside)
-            .map_err(file_error("making a folder in", beside))?;
-        Ok(Self { disk: Fence::new(disk, fence), scratch, table: None, _lock: lock })
+            .tempdir_in(folder)
+            .map_err(file_error("making a folder in", folder))?;
+        Ok(Self { disk: Fence::new(disk, fence), scratch, table: None, _lock: locked })
     }
 
     fn extent(&self, role: Role) -> Result<Extent, HostError> {

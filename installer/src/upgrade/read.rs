@@ -7,6 +7,7 @@ use installer_core::bootstate::Slot;
 use installer_core::facts::DiskFacts;
 use installer_core::outcome::Exit;
 use installer_core::request::Refusal;
+use installer_core::takeover::TakenOver;
 use installer_core::target::Inventory;
 use installer_core::upgrade::{BootRecord, MARKER, SlotFacts, UpgradeFacts, role};
 use partitioner::block::open;
@@ -17,6 +18,7 @@ use partitioner::inspect::{Found, GptState, Inspection, Table, inspect};
 use partitioner::layout::{Role, Scheme};
 use partitioner::partuuid::DiskId;
 use partitioner::table::{Geometry, Planned, TablePlan};
+use partitioner::takeover::{OLD_BOOT, OLD_ROOT};
 use partitioner::units::{Extent, Lba};
 
 use super::root::{Kind, LiveRoot, Root, SlotRoot, file, text};
@@ -143,11 +145,16 @@ fn table(
         let is_named = |found: &&Found| inspection.partuuid(found) == Some(*id);
         let named: Vec<&Found> = inspection.partitions.iter().filter(is_named).collect();
         let [found] = named[..] else {
+            // The log partition comes last in a takeover, in place of the old system.
+            if role == Role::Logs && named.is_empty() && old_parts(inspection).next().is_some() {
+                continue;
+            }
             let have = named.len();
             return Err(no(disk, format!("{have} partitions are {key} ({id}), one is needed")));
         };
         partitions.push(planned(found, role));
     }
+    partitions.extend(old_parts(inspection).map(|(found, role)| planned(found, role)));
     partitions.sort_by_key(|planned| planned.extent.first());
     let (scheme, disk_guid, mbr_signature) = match inventory.disk_id {
         DiskId::Gpt(guid) => (Scheme::Gpt, guid, 0),
@@ -167,6 +174,15 @@ fn table(
         mbr_signature,
         head,
         partitions,
+    })
+}
+
+/// What a takeover leaves of the old host until it is finished.
+fn old_parts(inspection: &Inspection) -> impl Iterator<Item = (&Found, Role)> {
+    inspection.partitions.iter().filter_map(|found| match found.number {
+        OLD_ROOT => Some((found, Role::OldRoot)),
+        OLD_BOOT => Some((found, Role::OldBoot)),
+        _ => None,
     })
 }
 
@@ -234,6 +250,9 @@ fn look(root: &dyn Root) -> SlotFacts {
         Ok(inventory) => facts.inventory = inventory,
         Err(problem) => facts.problem = Some(problem),
     }
+    let taken = file(root, TakenOver::PATH, SMALL).ok().flatten();
+    let taken = taken.and_then(|bytes| serde_json::from_slice::<TakenOver>(&bytes).ok());
+    facts.taken = taken.filter(|_| facts.inventory.is_none()).map(|taken| taken.named());
     let marker = file(root, MARKER, SMALL).ok().flatten();
     facts.complete = marker.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     facts.blessed = file(root, BLESSED, SMALL).ok().flatten().is_some_and(|b| !b.is_empty());
@@ -246,7 +265,7 @@ fn look(root: &dyn Root) -> SlotFacts {
 }
 
 /// Images in the folder of saved guests, and in the one that xendomains is told to use.
-fn saved_guests(root: &dyn Root) -> Result<Vec<String>, super::root::RootError> {
+pub(crate) fn saved_guests(root: &dyn Root) -> Result<Vec<String>, super::root::RootError> {
     let settings = text(root, XENDOMAINS, SMALL)?;
     let told = settings.lines().filter_map(|line| line.trim().strip_prefix("XENDOMAINS_SAVE="));
     let told = told.map(|value| value.trim_matches(['"', '\'', '/', ' ']).to_owned());
@@ -289,7 +308,7 @@ fn missing(root: &dyn Root) -> Vec<String> {
 const ERRORS_LEFT: i32 = 4;
 
 /// What `e2fsck` finds, which changes nothing.
-fn check(disk: &DiskFacts, extent: Extent, run: &mut dyn Run) -> Option<String> {
+pub(crate) fn check(disk: &DiskFacts, extent: Extent, run: &mut dyn Run) -> Option<String> {
     if disk.path.contains('?') {
         return Some(format!("{} cannot be checked: its name holds a `?`", disk.path));
     }

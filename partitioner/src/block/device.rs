@@ -44,6 +44,12 @@ impl DeviceDisk {
         Self::of(path, open_file(path, Access::ReadOnly)?)
     }
 
+    /// Opens the device beside whoever uses its partitions. The caller sees to it that no write
+    /// meets theirs.
+    pub fn open_shared(path: &Path) -> Result<Self, IoError> {
+        Self::of(path, open_file(path, Access::Shared)?)
+    }
+
     fn of(path: &Path, file: File) -> Result<Self, IoError> {
         let os = failed(path, "open");
         let block_size = ioctl_blksszget(&file).map_err(|errno| os(errno.into()))?;

@@ -2,6 +2,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "block numbers of tables made up here")]
 
 use super::*;
+use crate::block::BlockIo;
+use crate::block::memory::MemDisk;
 use crate::check::{Finding, check};
 
 const GIB: u64 = 2_097_152;
@@ -213,4 +215,47 @@ fn a_core_image_in_the_gap_is_moved_out_of_the_way() {
     assert_eq!(plan(&wide, &with(core(1088, 200))).unwrap().moved, None, "it is there already");
     let error = plan(&wide, &with(core(600, 900))).unwrap_err().to_string();
     assert!(error.contains("reaches into the place it would be moved to"), "{error}");
+}
+
+#[test]
+fn both_tables_are_found_again_on_the_disk() {
+    let mbr = plan(&old_mbr(100 * GIB), &request(None)).unwrap();
+    let gpt = plan(&old_gpt(100 * GIB, BASIC), &request(Some(4))).unwrap();
+    for takeover in [mbr, gpt] {
+        let logs = takeover.last.partition(Role::Logs).unwrap().guid;
+        for (stage, table) in [(Stage::Trial, &takeover.trial), (Stage::Last, &takeover.last)] {
+            let map = table.head.gpt.unwrap();
+            for (array, settled) in [(map.spare, false), (map.array, true)] {
+                let mut disk = MemDisk::new("m", BlockSize::B512, 100 * GIB);
+                // No boot code is looked at.
+                disk.write(Lba::new(0), &protective()).unwrap();
+                let blocks = crate::gpt::encode_at(table, array).unwrap();
+                disk.write(blocks.primary_header_at, &blocks.primary_header).unwrap();
+                disk.write(array.first(), &blocks.primary_array).unwrap();
+                disk.write(blocks.backup_array_at.first(), &blocks.backup_array).unwrap();
+                disk.write(blocks.backup_header_at, &blocks.backup_header).unwrap();
+                let found = crate::inspect::inspect(&mut disk).unwrap();
+                let seen = again(&mut disk, &found, Firmware::Bios, logs).unwrap().unwrap();
+                assert_eq!((seen.stage, seen.settled), (stage, settled));
+                let header = |table| crate::gpt::encode(table).unwrap().primary_header;
+                assert_eq!(header(&seen.takeover.last), header(&takeover.last), "{stage:?}");
+                if stage == Stage::Trial {
+                    assert_eq!(header(&seen.takeover.trial), header(&takeover.trial));
+                }
+                // Another name is another table.
+                let mut other = found.clone();
+                other.partitions[0].name = Some("x".to_owned());
+                let error = again(&mut disk, &other, Firmware::Bios, logs).unwrap().unwrap_err();
+                assert_eq!(error, AgainError::Header);
+            }
+        }
+    }
+}
+
+fn protective() -> Vec<u8> {
+    let mut sector = vec![0; 512];
+    sector[0x1BE..0x1CE]
+        .copy_from_slice(&[0, 0, 2, 0, 0xEE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0, 255, 255, 255, 255]);
+    sector[510..].copy_from_slice(&[0x55, 0xAA]);
+    sector
 }

@@ -96,6 +96,13 @@ pub fn switch_boot_code(
     Ok(commit(disk, LBA0, &old, &new)?)
 }
 
+/// Undoes [`switch_boot_code`]: LBA 0 becomes what the rescue record saved. A run that was cut off
+/// is begun anew by this, since our boot code may depend on what will be written again.
+pub fn switch_back(disk: &mut dyn BlockIo, old_lba0: &[u8]) -> Result<Committed, WriteError> {
+    let have = read_block(disk, LBA0)?;
+    Ok(commit(disk, LBA0, &have, old_lba0)?)
+}
+
 /// Writes all of the trial table but the block that makes it count.
 ///
 /// From a GPT: the new array goes where none is in use, then the backup copy is replaced; the old

@@ -17,7 +17,6 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
     let disk = &plan.disk;
     let named = disk.serial.is_some() || disk.wwn.is_some();
     let path = (!named).then_some(&disk.path);
-    let first_boot: Vec<Value> = request.first_boot.iter().map(script).collect();
     // Keys are sorted by serde_json, so that the form does not depend on the order here.
     let mut canonical = json!({
         "disk": {
@@ -35,21 +34,7 @@ pub(super) fn of(plan: &Plan, request: &InstallRequest) -> String {
         "destroys": plan.destroys,
         "release": plan.release,
         "dom0": plan.dom0,
-        "answers": {
-            "deployment_id": request.deployment_id,
-            "network": request.network,
-            "hostname": request.system.hostname,
-            "timezone": request.system.timezone,
-            "keymap": request.system.keymap,
-            "root_password": password(&request.access.root_password),
-            "ssh_password_login": request.access.ssh_password_login,
-            "xen": request.xen,
-            "boot": request.boot,
-            "health": request.health,
-            "first_boot": first_boot,
-            "ssh_keys": request.access.ssh_keys.iter().map(SshKey::as_str).collect::<Vec<_>>(),
-            "finish": request.finish,
-        },
+        "answers": answers(request),
     });
     if !request.hooks.is_empty()
         && let Some(map) = canonical.as_object_mut()
@@ -80,6 +65,26 @@ fn hooks(hooks: &Hooks) -> Value {
         .iter()
         .map(|(stage, all)| json!([stage, all.iter().map(one).collect::<Vec<_>>()]))
         .collect()
+}
+
+/// What was answered, as far as a person agrees to it. Secrets enter as hashes.
+pub(crate) fn answers(request: &InstallRequest) -> Value {
+    let first_boot: Vec<Value> = request.first_boot.iter().map(script).collect();
+    json!({
+        "deployment_id": request.deployment_id,
+        "network": request.network,
+        "hostname": request.system.hostname,
+        "timezone": request.system.timezone,
+        "keymap": request.system.keymap,
+        "root_password": password(&request.access.root_password),
+        "ssh_password_login": request.access.ssh_password_login,
+        "xen": request.xen,
+        "boot": request.boot,
+        "health": request.health,
+        "first_boot": first_boot,
+        "ssh_keys": request.access.ssh_keys.iter().map(SshKey::as_str).collect::<Vec<_>>(),
+        "finish": request.finish,
+    })
 }
 
 /// A hash of the hash, or how the host comes to a password.

@@ -17,7 +17,7 @@ const BESIDE_DOM0_MIB: u64 = 384;
 /// FATs, directories, state files and a little to spare on the boot partition.
 const BOOT_SPARE: Bytes = Bytes::mib(32);
 
-pub(super) fn memory(dom0: Dom0Size, memory: Bytes) -> Result<(), Refusal> {
+pub(crate) fn memory(dom0: Dom0Size, memory: Bytes) -> Result<(), Refusal> {
     let dom0_mib = u64::from(dom0.memory_mib);
     let need_mib = dom0_mib.saturating_add(BESIDE_DOM0_MIB);
     let have_mib = memory.get() >> 20;
@@ -33,7 +33,7 @@ pub(super) fn memory(dom0: Dom0Size, memory: Bytes) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn partitions(table: &TablePlan, manifest: &Manifest) -> Result<(), Refusal> {
+pub(crate) fn partitions(table: &TablePlan, manifest: &Manifest) -> Result<(), Refusal> {
     holds(table, Role::Root, Bytes::new(manifest.image.size), "the dom0 image")?;
     if table.scheme == Scheme::Mbr {
         // The boot loader's places have fixed sizes; the engine measures it before it writes.

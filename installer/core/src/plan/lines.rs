@@ -37,7 +37,7 @@ pub fn to_json(plan: &Plan) -> Value {
 }
 
 /// Partitions without the identifiers that are drawn later.
-pub(super) fn partitions(table: &TablePlan) -> Value {
+pub(crate) fn partitions(table: &TablePlan) -> Value {
     let list = table.partitions.iter().map(|planned| {
         json!({
             "number": planned.number,

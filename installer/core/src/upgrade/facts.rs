@@ -49,6 +49,8 @@ pub struct BootRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotFacts {
     pub inventory: Option<Inventory>,
+    /// The system of a host that was taken over, copied to the slot: `XenServer 7.1.0`.
+    pub taken: Option<String>,
     /// Why there is no inventory, or what is wrong with the file system.
     pub problem: Option<String>,
     /// What the installer left when the slot was finished.

@@ -1,5 +1,7 @@
 //! Why a host is not upgraded. Nothing was written.
 
+use partitioner::layout::Role;
+
 use super::{UpgradeFacts, newer, role};
 use crate::bootstate::{Other, Slot, Trial};
 use crate::outcome::Exit;
@@ -33,6 +35,12 @@ pub(super) fn table(facts: &UpgradeFacts) -> Result<(), Refusal> {
 /// The slot that stays. A trial that failed is over in fact: the other system runs again.
 pub(super) fn base(facts: &UpgradeFacts) -> Result<Slot, Refusal> {
     let state = facts.boot.state;
+    if facts.table.partition(Role::OldRoot).is_some() && state.trial == Trial::Over {
+        return Err(no(
+            "the takeover of this host is not finished: the old system has its partition",
+        )
+        .hint("run `host-installer finish` in dom0; a unit does so after the bless"));
+    }
     let chosen = match (state.trial, state.other, facts.boot.tries) {
         (Trial::Over, _, _) => state.slot,
         (Trial::Pending, Other::A, Some(0)) => Slot::A,

@@ -38,7 +38,10 @@ pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
                 .hint("an upgrade leaves one; an upgrade that was cut off has given it up"));
         }
         Other::Old => {
-            return Err(no("going back to a system that was taken over is not available yet"));
+            return Err(no("the takeover of this host is not finished").hint(
+                "a trial gives way to the old system by itself after three boots; one that \
+                       was blessed is finished with `host-installer finish`",
+            ));
         }
     };
     for slot in [from, to] {
@@ -53,7 +56,9 @@ pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
     if !why.is_empty() {
         return Err(no(format!("slot {to} would not boot: {}", why.join("; "))));
     }
-    let trial = if target.blessed { Trial::Over } else { Trial::Pending };
+    // An old host's system cannot bless itself; it ran for years.
+    let proven = target.blessed || target.taken.is_some();
+    let trial = if proven { Trial::Over } else { Trial::Pending };
     let generation = state.generation.saturating_add(1);
     let state = BootState { slot: to, other: from.into(), trial, generation };
     Ok(RollbackPlan { from, to, state })
@@ -76,11 +81,12 @@ pub(super) fn would_not_boot(facts: &UpgradeFacts, slot: Slot, target: &SlotFact
                 why.push("its marker is of another build than its inventory".to_owned());
             }
         }
+        None if target.taken.is_some() => {}
         None if target.problem.is_none() => why.push("it holds no system".to_owned()),
         None => {}
     }
     // What has booted well was complete, also where an older installer left no marker.
-    if target.complete.is_none() && !target.blessed {
+    if target.complete.is_none() && !target.blessed && target.taken.is_none() {
         why.push("its installation was not finished".to_owned());
     }
     why.extend(target.missing.iter().map(|path| format!("{path} is missing")));

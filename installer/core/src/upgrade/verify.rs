@@ -1,5 +1,6 @@
 //! Whether an installed host is whole: its table, its boot state, and both of its slots. Pure.
 
+use partitioner::layout::Role;
 use serde::Serialize;
 
 use super::rollback::would_not_boot;
@@ -21,7 +22,27 @@ pub fn verify(facts: &UpgradeFacts) -> Vec<Check> {
         Check { what: "boot state".to_owned(), problems: boot_state(facts) },
     ];
     checks.extend([Slot::A, Slot::B].map(|slot| check_slot(facts, slot)));
+    checks.extend(takeover(facts));
     checks
+}
+
+/// The old system beside the new one, until `finish`.
+fn takeover(facts: &UpgradeFacts) -> Option<Check> {
+    let state = facts.boot.state;
+    let named = state.other == Other::Old;
+    let old = facts.table.partition(Role::OldRoot);
+    let problem = match (named, old, state.trial) {
+        (false, None, _) => return None,
+        (true, None, _) => Some("the old system is to be fallen back to, and has no partition"),
+        (_, Some(_), Trial::Over) => {
+            Some("it is not finished: run `host-installer finish` in dom0")
+        }
+        (_, Some(_), Trial::Pending) => None,
+    };
+    let place =
+        old.map_or_else(String::new, |p| format!(", the old system in partition {}", p.number));
+    let problems = problem.into_iter().map(str::to_owned).collect();
+    Some(Check { what: format!("takeover (on trial){place}"), problems })
 }
 
 fn boot_state(facts: &UpgradeFacts) -> Vec<String> {
@@ -51,8 +72,9 @@ fn check_slot(facts: &UpgradeFacts, slot: Slot) -> Check {
 }
 
 fn holds(found: &SlotFacts) -> String {
-    match &found.inventory {
-        Some(old) => format!("{} {}, build {}", old.product, old.version, old.build),
-        None => "no system".to_owned(),
+    match (&found.inventory, &found.taken) {
+        (Some(old), _) => format!("{} {}, build {}", old.product, old.version, old.build),
+        (None, Some(taken)) => format!("{taken}, which was taken over"),
+        (None, None) => "no system".to_owned(),
     }
 }

@@ -1,0 +1,54 @@
+//! What is known of the disk of a host of another product.
+
+use partitioner::ids::Guid;
+use partitioner::inspect::report::Report;
+use partitioner::takeover::OldLoader;
+use partitioner::units::Bytes;
+
+use super::old_boot::OldBoot;
+use super::xenserver::{CarriedOver, CarryError};
+use crate::facts::{DiskFacts, Firmware};
+
+/// One disk with such a host. Nothing here is a decision.
+#[derive(Clone, Debug)]
+pub struct TakeoverFacts {
+    pub disk: DiskFacts,
+    /// Table, installations with their databases, storage repository, rescue record.
+    pub report: Report,
+    pub loader: OldLoader,
+    /// LBA 0 as it is, and as an earlier run saved it.
+    pub lba0: Vec<u8>,
+    pub saved_lba0: Option<Vec<u8>>,
+    /// By number, for each installation that is not ours.
+    pub roots: Vec<OldRoot>,
+    /// How the machine starts, and what it has. `None` for an image file.
+    pub machine: Option<MachineSize>,
+}
+
+/// The machine that the disk is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineSize {
+    pub firmware: Firmware,
+    pub memory: Bytes,
+    pub cpus: u32,
+}
+
+/// The root file system of an old host.
+#[derive(Clone, Debug)]
+pub struct OldRoot {
+    /// Its partition.
+    pub number: u32,
+    pub fs_uuid: Guid,
+    /// What a check of the file system found. The check changes nothing, and replays no journal.
+    pub fs_errors: Option<String>,
+    /// It was not unmounted: its journal waits to be replayed.
+    pub needs_recovery: bool,
+    /// What of its first boot was not done.
+    pub first_boot: Option<String>,
+    /// Images of saved guests, as paths.
+    pub saved_guests: Vec<String>,
+    /// How it is started, or why that is not known.
+    pub boot: Result<OldBoot, String>,
+    /// What moves to the new system, or why that is not certain.
+    pub carried: Result<CarriedOver, CarryError>,
+}

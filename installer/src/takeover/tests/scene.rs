@@ -1,0 +1,384 @@
+//! Disks of old hosts: tables by sgdisk and sfdisk, a root by mke2fs, the repository of a real LVM.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use boot_oracle::disk::{Disk, Span, Unreadable};
+use boot_oracle::installed::Installed;
+use boot_oracle::known::{BootCode, Known, Program};
+use boot_oracle::system::{RootArgument, System, Systems};
+use boot_oracle::{Counter, Machine, Slots};
+use installer::bless::BootFiles;
+use installer::call::{Call, Processes, Run};
+use installer::release_dir::Release;
+use installer::takeover::read;
+use installer::upgrade::root::{Root as _, SlotRoot, text};
+use installer::upgrade::{AtRest, Rest, Site as _};
+use installer::{cli, probe, upgrade};
+use installer_core::outcome::Exit;
+use installer_core::release::{BOOT_IMG, CORE_IMG, GRUB_EFI};
+use installer_core::request::Refusal;
+use installer_core::takeover::{TakeoverFacts, TakeoverPlan, plan};
+use installer_core::upgrade::UpgradeFacts;
+use partitioner::block::BlockIo;
+use partitioner::ids::Ids;
+use partitioner::inspect::inspect;
+use partitioner::units::{BlockSize, Extent, Lba};
+use rustix::fs::{SeekFrom, seek};
+use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::testing::{TinyRelease, dom0, noise};
+use made::{GRUB_CFG, mbr_code, old_boot_img, old_core, old_efi, usual_files, volume_sector};
+pub(crate) use made::{Kind, LABEL, Made};
+
+#[path = "scene/made.rs"]
+pub(crate) mod made;
+#[path = "../../../../partitioner/tests/fixtures/packed.rs"]
+#[expect(dead_code, reason = "the example of the partitioner packs")]
+mod packed;
+
+pub(super) const SIZE: BlockSize = BlockSize::B512;
+const GIB: u64 = 1 << 30;
+
+/// A disk with an old host, and a release.
+pub(super) struct Scene {
+    pub(super) dir: TempDir,
+    pub(super) release: TinyRelease,
+    pub(super) made: Made,
+    /// Of the old root.
+    pub(super) old_uuid: [u8; 16],
+}
+
+/// First byte and length of the old root.
+pub(super) fn old_root(kind: Kind) -> (u64, u64) {
+    match kind {
+        Kind::MbrBios => (63 * 512, 4 * GIB),
+        Kind::GptBios | Kind::GptUefi => ((1 << 20) + (512 << 20), 3584 << 20),
+    }
+}
+
+fn sr_start(kind: Kind) -> u64 {
+    match kind {
+        Kind::MbrBios => 63 * 512 + 8 * GIB,
+        Kind::GptBios | Kind::GptUefi => (1 << 20) + 8 * GIB,
+    }
+}
+
+fn tool(call: &Call) {
+    Processes.run(call).unwrap();
+}
+
+impl Scene {
+    pub(super) fn new(made: Made) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let new = tempfile::tempdir().unwrap();
+        let mark = new.path().join("tree/etc");
+        fs::create_dir_all(&mark).unwrap();
+        fs::write(mark.join("release-mark"), "new\n").unwrap();
+        let release = TinyRelease::of_bytes(&dom0(new.path()));
+        let mut scene = Self { dir, release, made, old_uuid: [0; 16] };
+        let disk = File::create(scene.disk()).unwrap();
+        disk.set_len(scene.made.gib * GIB).unwrap();
+        scene.table();
+        scene.root(&disk);
+        scene.repository(&disk);
+        scene.loader(&disk);
+        let at = old_root(scene.made.kind).0 + 1024 + 0x68;
+        File::open(scene.disk()).unwrap().read_exact_at(&mut scene.old_uuid, at).unwrap();
+        scene
+    }
+
+    pub(super) fn disk(&self) -> PathBuf {
+        self.dir.path().join("disk.img")
+    }
+
+    fn table(&self) {
+        let gpt = |kind: &str| {
+            let mut call = Call::new("sgdisk");
+            for (number, size, code) in
+                [("4", "+512M", kind), ("1", "+3584M", "0700"), ("2", "+4096M", "0700")]
+            {
+                let start = if number == "4" { "2048" } else { "0" };
+                call = call.args([
+                    "-n",
+                    &format!("{number}:{start}:{size}"),
+                    "-t",
+                    &format!("{number}:{code}"),
+                ]);
+            }
+            if self.made.sr.is_some() {
+                call = call.args(["-n", "3:0:0", "-t", "3:8e00"]);
+            }
+            tool(&call.arg(self.disk()));
+        };
+        match self.made.kind {
+            Kind::GptBios => gpt("ef02"),
+            Kind::GptUefi => gpt("ef00"),
+            Kind::MbrBios => {
+                let mut text =
+                    "label: dos\nlabel-id: 0x1f2e3d4c\nstart=63, size=8388608, type=83, \
+                                bootable\nstart=8388671, size=8388608, type=83\n"
+                        .to_owned();
+                if self.made.sr.is_some() {
+                    text.push_str("start=16777279, type=8e\n");
+                }
+                sfdisk(&self.disk(), &text);
+            }
+        }
+    }
+
+    fn root(&self, disk: &File) {
+        let tree = self.dir.path().join("old-tree");
+        let mut files = usual_files();
+        files.push(("boot/grub/grub.cfg", GRUB_CFG.to_owned()));
+        if self.made.kind == Kind::GptUefi {
+            files.pop();
+        }
+        files.retain(|(path, _)| !self.made.without.contains(path));
+        files.extend(self.made.files.iter().cloned());
+        for (path, text) in files {
+            let path = tree.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let image = self.dir.path().join("old-root.img");
+        File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        let call =
+            Call::new("mke2fs").args(["-q", "-F", "-t", "ext3", "-L", self.made.label, "-d"]);
+        tool(&call.arg(&tree).arg(&image));
+        copy(&File::open(image).unwrap(), disk, old_root(self.made.kind).0);
+    }
+
+    fn repository(&self, disk: &File) {
+        let Some(packed) = self.made.sr else { return };
+        let mut from = packed::unpack(packed);
+        let found = inspect(&mut from).unwrap();
+        let place = found.partitions.iter().find(|found| found.number == 3).unwrap().extent;
+        let mut bytes = vec![0; 1 << 20];
+        // Label and metadata; guest disks are not looked into.
+        for mib in 0..32 {
+            from.read(Lba::new(place.first().get() + mib * 2048), &mut bytes).unwrap();
+            if bytes.iter().any(|byte| *byte != 0) {
+                disk.write_all_at(&bytes, sr_start(self.made.kind) + (mib << 20)).unwrap();
+            }
+        }
+    }
+
+    /// What firmware starts: sectors and programs that the oracle knows.
+    fn loader(&self, disk: &File) {
+        let (root, _) = old_root(self.made.kind);
+        match self.made.kind {
+            Kind::MbrBios => {
+                disk.write_all_at(&mbr_code()[..440], 0).unwrap();
+                disk.write_all_at(&volume_sector(), root).unwrap();
+            }
+            Kind::GptBios => {
+                let mut code = old_boot_img();
+                code[0x5C..0x64].copy_from_slice(&2048_u64.to_le_bytes());
+                disk.write_all_at(&code[..440], 0).unwrap();
+                let image = partitioner::head::patch_core(&old_core(), Lba::new(2048)).unwrap();
+                disk.write_all_at(&image, 1 << 20).unwrap();
+            }
+            Kind::GptUefi => {
+                let esp = self.dir.path().join("esp.img");
+                File::create(&esp).unwrap().set_len(512 << 20).unwrap();
+                tool(&Call::new("mkfs.vfat").args(["-F", "32", "-n", "BOOT-ABCDEF"]).arg(&esp));
+                let volume = fatfs::FileSystem::new(
+                    File::options().read(true).write(true).open(&esp).unwrap(),
+                    fatfs::FsOptions::new(),
+                )
+                .unwrap();
+                let put = |path: &str, bytes: &[u8]| {
+                    volume.root_dir().create_file(path).unwrap().write_all(bytes).unwrap();
+                };
+                for folder in ["EFI", "EFI/xenserver", "EFI/BOOT"] {
+                    volume.root_dir().create_dir(folder).unwrap();
+                }
+                put("EFI/xenserver/grub.cfg", GRUB_CFG.as_bytes());
+                put("EFI/xenserver/grubx64.efi", &old_efi());
+                put("EFI/BOOT/BOOTX64.EFI", &old_efi());
+                volume.unmount().unwrap();
+                copy(&File::open(esp).unwrap(), disk, 1 << 20);
+            }
+        }
+    }
+
+    /// SHA-256 would take minutes: the place and hash of each MiB that is not a hole.
+    pub(super) fn fingerprint(&self) -> Vec<(u64, u64)> {
+        let file = File::open(self.disk()).unwrap();
+        let (mut found, mut at) = (Vec::new(), 0);
+        while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
+            let start = data >> 20 << 20;
+            let mut bytes = vec![0; 1 << 20];
+            file.read_exact_at(&mut bytes, start).unwrap();
+            if bytes.iter().any(|byte| *byte != 0) {
+                found.push((start, xxh3_64(&bytes)));
+            }
+            at = start + (1 << 20);
+        }
+        found
+    }
+
+    /// The old root as it lies on the disk.
+    pub(super) fn old_bytes(&self) -> Vec<(u64, u64)> {
+        let (start, len) = old_root(self.made.kind);
+        // The first MiB of an MBR's begins with the head of the disk.
+        let first = start.next_multiple_of(1 << 20);
+        let mut all = self.fingerprint();
+        all.retain(|(at, _)| (first..start + len).contains(at));
+        let mut head = vec![0; usize::try_from(first - start).unwrap()];
+        File::open(self.disk()).unwrap().read_exact_at(&mut head, start).unwrap();
+        all.push((start, xxh3_64(&head)));
+        all
+    }
+
+    fn command(&self, word: &str, more: &[&str]) -> Exit {
+        let disk = format!("OLD={}", self.disk().display());
+        let mut args = vec!["host-installer", word, "--disk", &disk];
+        args.extend(more);
+        cli::main(args.into_iter().map(std::ffi::OsString::from))
+    }
+
+    pub(super) fn upgrade(&self, more: &[&str]) -> Exit {
+        let release = self.release.dir().to_string_lossy().into_owned();
+        let args: Vec<&str> =
+            ["--release", &release].into_iter().chain(more.iter().copied()).collect();
+        self.command("upgrade", &args)
+    }
+
+    pub(super) fn finish(&self) -> Exit {
+        self.command("finish", &[])
+    }
+
+    pub(super) fn verify(&self) -> Exit {
+        self.command("verify", &[])
+    }
+
+    pub(super) fn rollback(&self) -> Exit {
+        self.command("rollback", &[])
+    }
+
+    /// What our own host says of itself, if there is one.
+    pub(super) fn own(&self) -> Option<UpgradeFacts> {
+        let disk = probe::probe_image("OLD", &self.disk(), SIZE, &mut Processes).unwrap();
+        upgrade::read::read(&disk, None, &mut Processes).unwrap()
+    }
+
+    /// What bless writes.
+    pub(super) fn bless(&self) {
+        let facts = self.own().unwrap();
+        let mut site = AtRest::for_state(Rest::Image, &facts).unwrap();
+        let mut files = BootFiles::open(site.open_boot().unwrap()).unwrap();
+        files.commit(facts.boot.state.blessed()).unwrap();
+    }
+
+    pub(super) fn facts(&self) -> TakeoverFacts {
+        let disk = probe::probe_image("OLD", &self.disk(), SIZE, &mut Processes).unwrap();
+        read::read(&disk, None, &mut Processes).unwrap().unwrap()
+    }
+
+    pub(super) fn plan(&self) -> Result<TakeoverPlan, Refusal> {
+        let release = Release::open(self.release.dir()).unwrap();
+        let mut ids = Ids::from_seed([9; 32]);
+        plan(&self.facts(), release.manifest(), &mut ids)
+    }
+
+    /// What may be on the disk and starts something.
+    pub(super) fn known(&self) -> Known {
+        let file = |name: &str| fs::read(self.release.dir().join(name)).unwrap();
+        let by_label = || Program::ByLabel(LABEL.to_owned());
+        Known {
+            boot_codes: vec![
+                (file(BOOT_IMG), BootCode::Grub),
+                (old_boot_img(), BootCode::Grub),
+                (mbr_code(), BootCode::ActivePartition),
+            ],
+            cores: vec![(file(CORE_IMG), Program::Ours), (old_core(), Program::GrubByNumber(1))],
+            volume_sectors: vec![(volume_sector(), by_label())],
+            efi: vec![(file(GRUB_EFI), Program::Ours), (old_efi(), by_label())],
+        }
+    }
+
+    /// What the machine boots now; when the trial is spent; when the chosen slot does not start.
+    pub(super) fn boots(&self, slots: &Slots) -> [String; 3] {
+        let known = self.known();
+        let machine = Machine {
+            firmware: self.made.kind.firmware(),
+            entries: &[],
+            known: &known,
+            systems: &EitherSystem(self.disk()),
+            slots,
+        };
+        let disk = Image(File::open(self.disk()).unwrap());
+        [Counter::OnDisk, Counter::Spent, Counter::ChosenFails]
+            .map(|counter| machine.boot_with(&disk, counter).outcome.to_string())
+    }
+}
+
+/// One of ours; or an old one, with blocks that the oracle's own reader does not read: by the root
+/// that its boot menu names, or else its own boot loader's configuration.
+#[derive(Debug)]
+struct EitherSystem(PathBuf);
+
+impl Systems for EitherSystem {
+    fn look(&self, disk: &dyn Disk, span: Span) -> Result<System, String> {
+        let own = Installed { version_file: "etc/release-mark" }.look(disk, span);
+        own.or_else(|_| {
+            let extent = Extent::with_len(Lba::new(span.first), span.blocks).unwrap();
+            let root = SlotRoot::open(&self.0, SIZE, extent).map_err(|e| e.to_string())?;
+            let read = |path| text(&root, path, 1 << 20).map_err(|e| e.to_string());
+            let version = read("etc/release-mark")?.trim().to_owned();
+            for file in ["boot/xen.gz", "boot/vmlinuz-4.4-xen", "boot/initrd-4.4-xen.img"] {
+                root.stat(file).unwrap().ok_or_else(|| format!("{file} is missing"))?;
+            }
+            let menu = read("boot/xenhost/slot.cfg")?;
+            let named = menu.split_once("root=LABEL=").map(|(_, rest)| rest);
+            let label = named.and_then(|rest| rest.split('\'').next()).unwrap_or(LABEL);
+            Ok(System { version, root: RootArgument::Label(label.to_owned()), whole: true })
+        })
+    }
+}
+
+/// The image, block by block.
+pub(super) struct Image(pub(super) File);
+
+impl Disk for Image {
+    fn block_bytes(&self) -> usize {
+        512
+    }
+
+    fn blocks(&self) -> u64 {
+        self.0.metadata().unwrap().len() / 512
+    }
+
+    fn read(&self, lba: u64, block: &mut [u8]) -> Result<(), Unreadable> {
+        self.0.read_exact_at(block, lba * 512).map_err(|_| Unreadable(lba))
+    }
+}
+
+fn sfdisk(disk: &Path, text: &str) {
+    let mut child = Command::new("sfdisk")
+        .arg("-q")
+        .arg(disk)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// The data of a sparse file, to a place in another one.
+fn copy(from: &File, to: &File, place: u64) {
+    let mut at = 0;
+    while let Ok(data) = seek(from, SeekFrom::Data(at)) {
+        at = seek(from, SeekFrom::Hole(data)).unwrap();
+        let mut bytes = vec![0; usize::try_from(at - data).unwrap()];
+        from.read_exact_at(&mut bytes, data).unwrap();
+        to.write_all_at(&bytes, place + data).unwrap();
+    }
+}
