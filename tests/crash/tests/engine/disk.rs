@@ -58,18 +58,23 @@ impl Scratch {
 
     /// Takes over what the file holds.
     pub(crate) fn take(&mut self) {
-        let file = fs::File::open(self.path()).unwrap();
-        let mut image = Image::empty(512, self.image.blocks());
-        let mut at = 0;
-        while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
-            let end = seek(&file, SeekFrom::Hole(data)).unwrap();
-            let mut bytes = vec![0; usize::try_from(end - data).unwrap()];
-            file.read_exact_at(&mut bytes, data).unwrap();
-            for (lba, block) in (data / 512..).zip(bytes.chunks(512)) {
-                image.put(lba, Block::Bytes(Arc::from(block)));
-            }
-            at = end;
-        }
-        self.image = image;
+        self.image = load(&self.path());
     }
+}
+
+/// All that a file of 512-byte blocks holds.
+pub(crate) fn load(path: &Path) -> Image {
+    let file = fs::File::open(path).unwrap();
+    let mut image = Image::empty(512, file.metadata().unwrap().len() / 512);
+    let mut at = 0;
+    while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
+        let end = seek(&file, SeekFrom::Hole(data)).unwrap();
+        let mut bytes = vec![0; usize::try_from(end - data).unwrap()];
+        file.read_exact_at(&mut bytes, data).unwrap();
+        for (lba, block) in (data / 512..).zip(bytes.chunks(512)) {
+            image.put(lba, Block::Bytes(Arc::from(block)));
+        }
+        at = end;
+    }
+    image
 }
