@@ -178,7 +178,7 @@ fn rollbacks_that_would_strand_the_host_are_refused() {
     type Spoil = fn(&mut UpgradeFacts);
     let cases: &[(Spoil, &str)] = &[
         (|f| f.boot.state.other = Other::None, "no previous system"),
-        (|f| f.boot.state.other = Other::Old, "not available yet"),
+        (|f| f.boot.state.other = Other::Old, "is not finished"),
         (|f| other(f).saved_guests = vec!["x".into()], "slot a holds a saved guest"),
         (|f| other(f).fs_errors = Some("bad".into()), "errors: bad"),
         (|f| other(f).missing = vec!["/boot/xen".into()], "/boot/xen is missing"),
