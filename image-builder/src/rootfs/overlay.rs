@@ -57,6 +57,8 @@ pub const FILES: &[File] = &[
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-swap-file.service"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-time-servers.path"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-time-servers.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-trial-lost.service"),
+    file!(AfterPackages, 0o644, "usr/lib/systemd/system/xenhost-trial-lost.timer"),
     file!(AfterPackages, 0o644, "usr/lib/systemd/system.conf.d/xenhost.conf"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/ask-root-password"),
     file!(AfterPackages, 0o755, "usr/lib/xenhost/first-boot"),

@@ -3,12 +3,14 @@
 //! With a budget, the order rotates by commit, so that what one run leaves out another one does.
 
 mod answers;
+mod at_rest;
 mod boots;
 mod builder;
 mod cuts;
 mod facts;
 mod guest;
 mod host;
+mod lost;
 mod media;
 mod netboot;
 mod offline;
@@ -98,6 +100,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
     scenario("upgrade-unwell", 22, "new system comes up and is not well", upgrade::unwell),
+    unproven(scenario("upgrade-lost", 8, "new system that bless cannot judge", lost::lost)),
     scenario(
         "old-hosts",
         5,

@@ -17,7 +17,7 @@ pub fn aside(
     if chosen == running {
         return None;
     }
-    let why = reason.unwrap_or("none, its user space was never reached");
+    let why = reason.unwrap_or("none, its user space was never reached, or could not be judged");
     Some(match (state.trial, tries) {
         (Trial::Over, _) => {
             format!("slot {running} runs for one boot, slot {chosen} is the chosen one")

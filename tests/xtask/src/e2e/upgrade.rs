@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::boots;
@@ -94,16 +94,16 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
 }
 
 /// A way to break the new system before its first boot.
-struct Fault {
-    name: &'static str,
-    changes: fn(&Tree) -> Result<Vec<Change>>,
+pub(super) struct Fault {
+    pub(super) name: &'static str,
+    pub(super) changes: fn(&Tree) -> Result<Vec<Change>>,
     /// What the boot loader says when it goes back.
-    given_up: &'static str,
+    pub(super) given_up: &'static str,
     /// What the host says of it afterwards.
-    told: &'static str,
+    pub(super) told: &'static str,
 }
 
-const THREE_TRIES: &str = "xenhost: slot b was started three times and not blessed";
+pub(super) const THREE_TRIES: &str = "xenhost: slot b was started three times and not blessed";
 
 const PANIC: Fault = Fault {
     name: "panic",
@@ -200,7 +200,12 @@ pub(super) fn set_tries(disk: &Path, left: u8) -> Result<()> {
 }
 
 /// Breaks the new system on its disk, and boots until the old one is back and says why.
-fn falls_back(lab: &mut Lab, firmware: Firmware, disks: &[Disk], fault: &Fault) -> Result<Dom0> {
+pub(super) fn falls_back(
+    lab: &mut Lab,
+    firmware: Firmware,
+    disks: &[Disk],
+    fault: &Fault,
+) -> Result<Dom0> {
     let slot = Tree::open(&disks.first().expect("the host's disk").path, 2)?;
     let changes = (fault.changes)(&slot)?;
     ensure(!changes.is_empty(), || format!("{}: nothing to break", fault.name))?;
@@ -241,17 +246,22 @@ fn upgrade(lab: &mut Lab, name: &str, dom0: &mut Dom0) -> Result<()> {
     })
 }
 
-/// A disk with the built release under another version: what is in it does not matter to what is
-/// tried here.
+/// A disk with the next release.
 fn next_release(lab: &mut Lab, disk: &Path) -> Result<()> {
+    let folder = next_folder(lab)?;
+    disks::of_folder(&folder, disk, RELEASE_MIB)?;
+    crate::cache::remove(&folder)
+}
+
+/// The built release under another version: what is in it does not matter to what is tried here.
+pub(super) fn next_folder(lab: &Lab) -> Result<PathBuf> {
     let folder = lab.run.join("next");
     let copy = Call::new("cp").args(["-a", "--reflink=auto", "--"]);
     copy.args([&lab.products.release, &folder]).stdout()?;
     let path = folder.join("release.json");
     let text = std::fs::read_to_string(&path).at("reading", &path)?;
     std::fs::write(&path, renamed(&text, &path)?).at("writing", &path)?;
-    disks::of_folder(&folder, disk, RELEASE_MIB)?;
-    crate::cache::remove(&folder)
+    Ok(folder)
 }
 
 fn renamed(manifest: &str, path: &Path) -> Result<String> {

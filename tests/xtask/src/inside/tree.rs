@@ -53,13 +53,15 @@ impl Tree {
         entries.map(path).collect()
     }
 
-    /// Makes the changes to files that are there, and looks whether they were made.
+    /// Makes the changes, and looks whether they were made. What is to go must be there.
     pub(crate) fn change(self, scratch: &Path, changes: &[Change]) -> Result<()> {
         let mut script = String::new();
         for (number, (path, content)) in changes.iter().enumerate() {
-            self.bytes(path)?;
             let mut line = |text: String| writeln!(script, "{text}").expect("a string takes all");
-            line(format!("rm {path}"));
+            if content.is_none() || self.fs.exists(path.as_str()).map_err(self.wrong(path))? {
+                self.bytes(path)?;
+                line(format!("rm {path}"));
+            }
             if let Some(content) = content {
                 let copy = scratch.join(format!("change-{number}"));
                 std::fs::write(&copy, content).at("writing", &copy)?;
