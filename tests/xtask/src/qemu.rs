@@ -177,6 +177,8 @@ impl Spec {
         }
         for (i, disk) in self.disks.iter().enumerate() {
             let (path, serial) = (disk.path.display(), disk.serial);
+            // Without an order for zeros the kernel writes them, which leaves a hole; by that order
+            // a slot that is zeroed would take all of its room on the host.
             // An unsafe cache is the host's page cache: it survives the end of QEMU, not of the
             // host. A write that finds no room on the host fails; by default it would wait, and
             // the machine would seem to hang.
@@ -188,7 +190,8 @@ impl Spec {
                 ))
                 .arg("-device")
                 .arg(format!(
-                    "virtio-blk-pci,drive=disk{i},serial={serial},bootindex={},werror=report",
+                    "virtio-blk-pci,drive=disk{i},serial={serial},bootindex={},werror=report,\
+                     write-zeroes=off",
                     i + 2
                 ));
         }
