@@ -74,13 +74,8 @@ const SCENARIOS: &[Scenario] = &[
         answers::http,
     ),
     scenario("answers-label", 2, "answers from a stick labelled ANSWERFILE", answers::label),
-    unproven(scenario(
-        "netboot",
-        8,
-        "no medium: answers and release from the web",
-        netboot::installs,
-    )),
-    unproven(scenario("netboot-error", 5, "no medium for the release; power off", netboot::fails)),
+    scenario("netboot", 3, "no medium: answers and release from the web", netboot::installs),
+    scenario("netboot-error", 4, "no medium for the release; power off", netboot::fails),
     scenario("offline-boots", 3, "a disk made by image-builder boots to Xen", offline::boots),
     scenario("offline-equals", 6, "the offline disk is the installed disk", offline::equals),
     scenario(
@@ -107,12 +102,12 @@ const SCENARIOS: &[Scenario] = &[
         "stand-ins of old hosts boot by their own loaders",
         takeover::old_hosts,
     ),
-    unproven(scenario(
+    scenario(
         "takeover-refused",
-        3,
+        2,
         "old hosts with a guest's disk are left alone",
         takeover::refused,
-    )),
+    ),
     unproven(scenario(
         "takeover-mbr-extlinux",
         20,
