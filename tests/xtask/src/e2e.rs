@@ -121,7 +121,7 @@ const SCENARIOS: &[Scenario] = &[
         takeover::mbr_grub,
     )),
     unproven(scenario("takeover-gpt-bios", 20, "the same from a GPT, by BIOS", takeover::gpt_bios)),
-    unproven(scenario("takeover-gpt-uefi", 20, "the same by UEFI", takeover::gpt_uefi)),
+    scenario("takeover-gpt-uefi", 8, "the same by UEFI", takeover::gpt_uefi),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("hook-says-no", 2, "a script before the first write fails", media::hook),
     scenario("no-disk", 2, "a machine without any disk", media::no_disk),
