@@ -13,10 +13,12 @@ use installer_core::outcome::{DiskState, Exit};
 use partitioner::units::Bytes;
 
 mod answer_file;
+mod by_answers;
 mod check;
 mod console;
 mod dom0;
 mod image_arg;
+mod init;
 mod inputs;
 mod install;
 mod passwords;
@@ -24,6 +26,7 @@ mod report;
 mod scripts;
 mod show;
 mod source;
+mod status;
 mod takeover;
 mod upgrade;
 
@@ -61,7 +64,7 @@ enum Command {
     Convert { file: PathBuf },
     /// Print the JSON Schema of answer files, for editors.
     Schema,
-    /// Show what `install` would do. Writes nothing.
+    /// Show what the answers ask for and `install` would do. Writes nothing.
     Plan {
         #[command(flatten)]
         source: SourceArgs,
@@ -73,7 +76,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Install a host on the disk that the answers choose.
+    /// Do what the answers ask for: install a host on the disk that they choose, upgrade one, or
+    /// roll it back.
     Install {
         #[command(flatten)]
         source: SourceArgs,
@@ -105,11 +109,8 @@ enum Command {
         #[arg(value_enum)]
         task: StorageTask,
     },
-    /// In dom0: show what is installed, and what the boot loader will start.
-    Status {
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show what is installed, and what the boot loader will start. Writes nothing.
+    Status(status::StatusArgs),
 }
 
 /// What is installed, and how.
@@ -225,7 +226,7 @@ fn perform(command: Command) -> Outcome {
             show::plan(&source, &machine, facts.as_deref(), json)
         }
         Command::Install { source, machine, confirm, json } => {
-            install::install(&source, &machine, confirm.as_deref(), json)
+            by_answers::perform(&source, &machine, confirm.as_deref(), json)
         }
         Command::Upgrade(args) => upgrade::upgrade(&args),
         Command::Rollback(args) => upgrade::rollback(&args),
@@ -234,7 +235,7 @@ fn perform(command: Command) -> Outcome {
         Command::Bless => dom0::bless(),
         Command::BootMenu => dom0::boot_menu(),
         Command::Storage { task } => dom0::storage(task),
-        Command::Status { json } => dom0::status(json),
+        Command::Status(args) => status::status(&args),
     }
 }
 
@@ -268,6 +269,16 @@ fn print(text: &str) {
 /// To standard error.
 fn say(text: &str) {
     drop(io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// How a command ends: for tests, which want its words.
+#[cfg(test)]
+pub(crate) fn told(args: &[String]) -> (Exit, String) {
+    let args = std::iter::once("host-installer".to_owned()).chain(args.iter().cloned());
+    match perform(Cli::try_parse_from(args).expect("the command line is sound").command) {
+        Ok(()) => (Exit::Done, String::new()),
+        Err(ended) => (ended.exit, ended.message),
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,9 @@ pub fn run(
     prepare(plan, release, site).map_err(early)?;
     let steps = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
     tell(Event::Started { steps, digest: plan.digest.clone() });
+    if let Some(text) = plan.facts.unfinished() {
+        tell(Event::Warning { text });
+    }
     let mut state = DiskState::Untouched;
     for (number, step) in (1..).zip(plan.steps.iter().copied()) {
         let fail = |error: StepError, state| Failure {
@@ -186,7 +189,7 @@ impl Work<'_> {
         let path = self.site.tool_path()?;
         let old = self.site.old_root()?;
         let fresh = fresh_root(&path)?;
-        let carried = collect::carry_over(old.as_ref(), &fresh, &self.plan.keep)?;
+        let carried = collect::carry_over(old.as_ref(), &fresh, &self.plan.wish.keep)?;
         for note in carried.notes {
             tell(Event::Warning { text: format!("not carried over: {note}") });
         }
@@ -196,7 +199,7 @@ impl Work<'_> {
         let plan = self.plan;
         let mut files = carried.files;
         files.extend(own_files(
-            &plan.inventory,
+            &plan.next_inventory(),
             plan.place()?,
             self.release.manifest(),
             &plan.boot_files,

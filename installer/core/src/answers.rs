@@ -42,6 +42,7 @@ pub use write::yaml;
 use crate::facts::HostFacts;
 use crate::problem::{Place, Problem, Problems};
 use crate::request::Selector;
+use crate::target::RelPath;
 use crate::values::{
     BootArg, DeploymentId, Glob, Hostname, Keymap, Mac, Minutes, RootPassword, SerialConsole,
     SshKey, Timezone,
@@ -111,8 +112,14 @@ pub struct UpgradeAnswers {
     /// The disk that carries the host.
     pub disk: Selector,
     pub layout: UpgradeLayout,
+    /// What is carried over beside the declared list.
+    pub keep: Vec<RelPath>,
+    pub source: Source,
+    /// Of the new system; the host's own where nothing is said.
     pub health: Health,
+    pub report: Vec<Webhook>,
     pub finish: Finish,
+    pub on_error: OnError,
 }
 
 /// `mode: rollback`: back to the system in the other slot.
@@ -121,7 +128,9 @@ pub struct RollbackAnswers {
     pub machine: MachineRules,
     /// The disk that carries the host; absent for the only one that does.
     pub disk: Option<Selector>,
+    pub report: Vec<Webhook>,
     pub finish: Finish,
+    pub on_error: OnError,
 }
 
 /// What an upgrade does with the partition table.

@@ -18,8 +18,8 @@ pub use selector::Selector;
 pub use storage::Wanted;
 
 use crate::answers::{
-    Access, Boot, Finish, Health, Hooks, Network, OnExisting, RawAnswers, Script, StorageKind,
-    System, Xen,
+    Access, Boot, Finish, Health, Hooks, MachineRules, Network, OnExisting, RawAnswers, Script,
+    StorageKind, System, Xen,
 };
 use crate::facts::{DiskFacts, HostFacts};
 use crate::outcome::Exit;
@@ -110,6 +110,32 @@ pub fn resolve(answers: &RawAnswers, facts: &HostFacts) -> Result<InstallRequest
         finish: answers.finish,
         plan_digest: answers.safety.plan.clone(),
     })
+}
+
+/// Whether this is the machine that the answers are for.
+pub(crate) fn for_machine(rules: &MachineRules, facts: &HostFacts) -> Result<(), Refusal> {
+    machine::fits(rules, facts)
+}
+
+/// The one disk that a selector means.
+pub(crate) fn one_disk<'d>(
+    name: &str,
+    selector: &Selector,
+    protect: &[(String, Selector)],
+    disks: &'d [DiskFacts],
+) -> Result<&'d DiskFacts, Refusal> {
+    choose::disk(name, selector, protect, disks)
+}
+
+/// Whether a selector means this disk, which is in use for a reason that is known.
+pub(crate) fn is_disk(
+    name: &str,
+    selector: &Selector,
+    protect: &[(String, Selector)],
+    disk: &DiskFacts,
+) -> Result<(), Refusal> {
+    let idle = DiskFacts { holders: Vec::new(), ..disk.clone() };
+    choose::disk(name, selector, protect, std::slice::from_ref(&idle)).map(drop)
 }
 
 /// A password in clear is hashed before anything else is decided: [`RootPassword::settle`].

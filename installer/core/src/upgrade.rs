@@ -9,6 +9,7 @@ use partitioner::layout::Role;
 use partitioner::units::{Bytes, Extent};
 
 pub mod accounts;
+pub mod asked;
 pub mod carry;
 mod facts;
 mod own;
@@ -26,6 +27,7 @@ pub use step::UpgradeStep;
 pub use verify::{Check, verify};
 pub use version::newer;
 
+use crate::answers::Health;
 use crate::bootcfg::BootFiles;
 use crate::bootstate::{BootState, Other, Slot, Trial};
 use crate::outcome::Exit;
@@ -33,6 +35,7 @@ use crate::plan::ReleaseId;
 use crate::release::Manifest;
 use crate::request::Refusal;
 use crate::target::{Inventory, RelPath};
+use crate::values::{DeploymentId, Minutes};
 
 /// What will be done to one host.
 #[derive(Clone, Debug)]
@@ -50,20 +53,32 @@ pub struct UpgradePlan {
     pub restricted: BootState,
     /// The commit.
     pub committed: BootState,
-    /// What the administrator wants carried over beside the declared list.
-    pub keep: Vec<RelPath>,
+    /// What is wanted beside the release itself.
+    pub wish: Wish,
     pub steps: Vec<UpgradeStep>,
     /// What will be lost, one line per thing.
     pub destroys: Vec<String>,
     /// What stays as it is.
     pub keeps: Vec<String>,
-    /// Of the old host, and not carried over.
-    pub left_behind: Vec<String>,
     /// SHA-256 in lower-case hexadecimal.
     pub digest: String,
 }
 
 impl UpgradePlan {
+    /// What the new system says of itself, but for slot and release.
+    pub fn next_inventory(&self) -> Inventory {
+        let old = self.inventory.clone();
+        let Wish { deployment_id, health, .. } = &self.wish;
+        Inventory {
+            deployment_id: match deployment_id {
+                Some(id) => Some(id.as_str().to_owned()),
+                None => old.deployment_id,
+            },
+            health_timeout_minutes: health.timeout.map(Minutes::get).or(old.health_timeout_minutes),
+            ..old
+        }
+    }
+
     /// The role of the partition that is written.
     pub const fn role(&self) -> Role {
         role(self.into)
@@ -93,8 +108,13 @@ pub const fn role(slot: Slot) -> Role {
 /// What is to be done beside the release itself.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
+    /// What the administrator wants carried over beside the declared list.
     pub keep: Vec<RelPath>,
-    /// What was found to be left behind.
+    /// The name that the host has from then on; its old one where none is given.
+    pub deployment_id: Option<DeploymentId>,
+    /// How long the new system may take until it is well; as before where nothing is said.
+    pub health: Health,
+    /// What was found on the old host, and is not carried over.
     pub left_behind: Vec<String>,
 }
 
@@ -128,11 +148,10 @@ pub fn plan(
         boot_files: crate::plan::boot_files(manifest)?,
         restricted,
         committed,
-        keep: wish.keep.clone(),
+        wish: wish.clone(),
         steps: step::of(role(into)),
         destroys: destroys(facts, into),
         keeps: keeps(facts, from),
-        left_behind: wish.left_behind.clone(),
         digest: String::new(),
         facts: facts.clone(),
         inventory,

@@ -7,6 +7,7 @@ use installer_core::facts::HostFacts;
 use installer_core::outcome::Exit;
 use installer_core::problem::{Problems, Record};
 use installer_core::request;
+use installer_core::upgrade::asked::Asked;
 use installer_core::values::{RootPassword, redact_url};
 use serde::Serialize;
 
@@ -79,9 +80,11 @@ pub(super) fn validate(file: &Path, facts: Option<&Path>, json: bool) -> Outcome
 
 /// Whether the answers fit the machine, as far as that can be said without a release.
 fn refused(answers: Answers, facts: &HostFacts) -> Option<request::Refusal> {
-    let Answers::Install(mut answers) = answers else {
-        let what = format!("mode {} is not held against facts yet", answers.mode());
-        return Some(request::Refusal::new(Exit::BadAnswers, what));
+    let mut answers = match answers {
+        Answers::Install(answers) => answers,
+        // Whether the disk carries a host is not recorded.
+        Answers::Upgrade(answers) => return Asked::from(&*answers).disk(facts).err(),
+        Answers::Rollback(answers) => return Asked::from(&*answers).disk(facts).err(),
     };
     // Whether the password can be read is a matter of the machine that installs.
     answers.access.root_password = RootPassword::Ask;

@@ -4,13 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use installer_core::bootstate::{BootState, Trial};
 use installer_core::outcome::Exit;
 use installer_core::target::Inventory;
-use serde::Serialize;
 
-use super::{Ended, Outcome, StorageTask, print, say, show};
-use crate::bless::{self, Boot, Limits, ThisHost};
+use super::{Ended, Outcome, StorageTask, print, say};
+use crate::bless::{self, Limits, ThisHost};
 use crate::boot_menu;
 use crate::storage::{self, Dom0 as _, Done, Task, ThisDom0};
 
@@ -81,47 +79,4 @@ pub(super) fn boot_menu() -> Outcome {
         say(&format!("warning: {warning}\n"));
     }
     Ok(())
-}
-
-/// What `status` tells.
-#[derive(Serialize)]
-struct Status {
-    inventory: Inventory,
-    #[serde(flatten)]
-    boot: Boot,
-}
-
-pub(super) fn status(json: bool) -> Outcome {
-    let wrong = |e: String| Ended::early(Exit::InternalError, &format!("{INVENTORY}: {e}"));
-    let text = fs::read(INVENTORY).map_err(|e| {
-        wrong(e.to_string()).hint("this command is for a host that xenhost installed")
-    })?;
-    let inventory = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-    let boot = bless::boot_state(&mut ThisHost::new())
-        .map_err(|e| Ended::early(Exit::InternalError, &format!("boot state: {e}")))?;
-    let status = Status { inventory, boot };
-    print(&if json { show::to_json(&status)? } else { lines(&status) });
-    Ok(())
-}
-
-fn lines(status: &Status) -> String {
-    let Inventory { product, version, build, suite, slot, layout, .. } = &status.inventory;
-    let BootState { slot: chosen, other, trial, generation } = status.boot.state;
-    let trial = match (trial, status.boot.tries) {
-        (Trial::Over, _) => String::new(),
-        (Trial::Pending, Some(left)) => format!(" (on trial, {left} tries left)"),
-        (Trial::Pending, None) => " (on trial, unknown tries left)".to_owned(),
-    };
-    let mut text = format!(
-        "{product} {version}, build {build}, Debian {suite}\n\
-         running: slot {slot}, layout {layout}\n\
-         boots: slot {chosen}{trial}, else {other}, generation {generation}\n",
-        other = other.word(),
-    );
-    match (&status.boot.aside, &status.boot.reason) {
-        (Some(aside), _) => text += &["NOT the chosen system: ", aside, "\n"].concat(),
-        (None, Some(reason)) => text += &["last failed trial: ", reason, "\n"].concat(),
-        (None, None) => {}
-    }
-    text
 }

@@ -42,29 +42,33 @@ pub(super) struct Inputs {
     pub(super) plan: CheckedPlan,
 }
 
-/// Reads the answer file of an installation: warnings to standard error, a password in clear to a
-/// hash.
-pub(super) fn answers(file: &AnswerFile, facts: Facts<'_>) -> Result<RawAnswers, Ended> {
-    let name = &file.name;
+/// Reads an answer file for the machine: warnings to standard error, a password in clear to a hash.
+pub(super) fn answers(file: &AnswerFile, facts: Facts<'_>) -> Result<Answers, Ended> {
     let mut read = read_answers(file);
     if read.is_ok() && answers::has_overrides(&file.bytes) {
-        read = answers::read_for(name, &file.bytes, &facts.get()?);
+        read = answers::read_for(&file.name, &file.bytes, &facts.get()?);
     }
-    let (answers, warnings) = read.map_err(|problems| bad(&problems))?;
+    settled(&file.name, read)
+}
+
+/// The same for a command that installs nothing: only an installation has `overrides`.
+pub(super) fn answers_for_a_host(file: &AnswerFile) -> Result<Answers, Ended> {
+    settled(&file.name, read_answers(file))
+}
+
+fn settled(name: &str, read: Reading) -> Result<Answers, Ended> {
+    let (mut answers, warnings) = read.map_err(|problems| bad(&problems))?;
     if !warnings.is_empty() {
         say(&format!("{warnings}\n"));
     }
-    let mode = answers.mode();
-    let Answers::Install(mut answers) = answers else {
-        let what = format!("{name}: mode {mode} is not available yet");
-        return Err(Ended::early(Exit::BadAnswers, &what)
-            .hint("`mode: install` is; `host-installer validate` checks the others"));
-    };
-    let password = std::mem::take(&mut answers.access.root_password);
-    answers.access.root_password = password.settle(&mut passwords::ThisMachine).map_err(|e| {
-        Ended::early(Exit::BadAnswers, &format!("{name}: access.root_password: {e}"))
-    })?;
-    Ok(*answers)
+    if let Answers::Install(answers) = &mut answers {
+        let password = std::mem::take(&mut answers.access.root_password);
+        answers.access.root_password =
+            password.settle(&mut passwords::ThisMachine).map_err(|e| {
+                Ended::early(Exit::BadAnswers, &format!("{name}: access.root_password: {e}"))
+            })?;
+    }
+    Ok(answers)
 }
 
 /// What is in the file, or what is wrong with it.

@@ -1,6 +1,5 @@
 //! `install`: shows the plan, performs it, and tells the environment what to do afterwards.
 
-use std::fs;
 use std::path::Path;
 
 use installer_core::answers::RawAnswers;
@@ -12,49 +11,52 @@ use partitioner::table::write_set;
 use super::answer_file::AnswerFile;
 use super::console::{self, Style};
 use super::inputs::{self, Facts, Inputs};
-use super::report::Reporter;
+use super::report::{About, Reporter, Subject};
 use super::scripts::{Scripts, end_of};
-use super::{Ended, MachineArgs, Outcome, SourceArgs, print, say};
+use super::source::ReleaseArgs;
+use super::{Ended, MachineArgs, Outcome, init, print};
 use crate::cancel::Cancel;
 use crate::engine::{self, Failure, Job};
 use crate::host::image::ImageHost;
 use crate::host::linux::{Elsewhere, LinuxHost};
 use crate::ports::{Host, HostError};
 
-/// Where `init` of the installer environment finds what to do after a successful installation.
-const FINISH: &str = "/run/xenhost/finish";
-/// And after one that failed.
-const ON_ERROR: &str = "/run/xenhost/on_error";
-
+/// Performs an installation as the answers of `file` want it.
 pub(super) fn install(
-    source: &SourceArgs,
+    file: &AnswerFile,
+    answers: &RawAnswers,
+    release: &ReleaseArgs,
     machine: &MachineArgs,
-    confirm: Option<&str>,
-    json: bool,
+    with: With<'_>,
 ) -> Outcome {
-    let file = AnswerFile::get(source.answers.as_deref())?;
-    let answers = inputs::answers(&file, Facts::Of(machine))?;
-    if Elsewhere::detect() == Elsewhere::Lock {
-        tell_init(ON_ERROR, answers.on_error.word());
-    }
-    let reporter = Reporter::new(&answers);
-    let mut scripts = Scripts::new(&answers, machine);
-    let style = if json { Style::Json } else { Style::Lines };
-    let inputs = match inputs::collect(&answers, &source.release, Facts::Of(machine)) {
+    init::after_error(answers.on_error);
+    let reporter = Reporter::new(Subject::of(answers));
+    let mut scripts = Scripts::new(answers, machine);
+    let style = with.style;
+    let inputs = match inputs::collect(answers, release, Facts::Of(machine)) {
         Ok(inputs) => inputs,
         Err(ended) => {
-            already_done(&ended, &answers);
             let outcome = Err(ended);
+            init::after(&outcome, answers.finish);
             scripts.failed(None, &outcome, style);
             reporter.ended(None, &outcome, &scripts.ends);
             return outcome;
         }
     };
-    let confirm = [confirm, file.confirm.as_deref()];
+    let confirm = [with.confirm, file.confirm.as_deref()];
     let outcome = planned(&inputs, &reporter, confirm, machine, &mut scripts, style);
+    init::after(&outcome, answers.finish);
     scripts.failed(Some(&inputs), &outcome, style);
-    reporter.ended(Some(&inputs), &outcome, &scripts.ends);
+    reporter.ended(Some(&About::of(&inputs)), &outcome, &scripts.ends);
     outcome
+}
+
+/// What the command line adds.
+#[derive(Clone, Copy)]
+pub(super) struct With<'a> {
+    /// The digest that the plan must have.
+    pub(super) confirm: Option<&'a str>,
+    pub(super) style: Style,
 }
 
 /// Performs what was planned, if it is what was confirmed.
@@ -74,17 +76,13 @@ fn planned(
     for confirm in confirm {
         confirmed(confirm, &plan.digest)?;
     }
-    reporter.started(inputs);
+    reporter.started(&About::of(inputs));
     let opening = |e: HostError| Ended::early(e.exit(), &format!("opening the disk: {e}"));
     let fence = write_set(&plan.table);
     if machine.disk.is_empty() {
         let elsewhere = Elsewhere::detect();
         let mut host = LinuxHost::open(&plan.disk, fence, elsewhere).map_err(opening)?;
-        perform(inputs, &mut host, scripts, style)?;
-        if elsewhere == Elsewhere::Lock {
-            tell_init(FINISH, inputs.request.finish.word());
-        }
-        Ok(())
+        perform(inputs, &mut host, scripts, style)
     } else {
         let image = Path::new(&plan.disk.path);
         let mut host = ImageHost::open(image, plan.disk.block_size, fence).map_err(opening)?;
@@ -92,15 +90,8 @@ fn planned(
     }
 }
 
-/// A machine that is installed already does what it would do after the installation: it must not
-/// wait in the installer environment for somebody who never comes.
-fn already_done(ended: &Ended, answers: &RawAnswers) {
-    if ended.exit == Exit::Done && Elsewhere::detect() == Elsewhere::Lock {
-        tell_init(FINISH, answers.finish.word());
-    }
-}
-
-fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
+/// The plan is the one that somebody agreed to, where anybody pins it.
+pub(super) fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
     match confirm {
         Some(wanted) if wanted != digest => Err(Ended::early(
             Exit::RefusedToDestroy,
@@ -160,15 +151,5 @@ fn ended(failure: &Failure) -> Ended {
         message: failure.to_string(),
         hint: hint.map(str::to_owned),
         state: failure.state,
-    }
-}
-
-/// The host is installed whatever becomes of this.
-fn tell_init(file: &str, word: &str) {
-    let path = Path::new(file);
-    let folder = path.parent().unwrap_or(path);
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, format!("{word}\n")));
-    if let Err(error) = written {
-        say(&format!("warning: {file}: {error}; {word} by hand\n"));
     }
 }

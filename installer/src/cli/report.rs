@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use installer_core::answers::{RawAnswers, ReportEvent, Webhook};
+use installer_core::answers::{RawAnswers, ReportEvent, RollbackAnswers, UpgradeAnswers, Webhook};
 use installer_core::event::ScriptEnd;
+use installer_core::facts::MachineFacts;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::values::DeploymentId;
 use serde::Serialize;
@@ -33,12 +34,15 @@ const PATIENCE: Patience = Patience {
 struct Report<'r> {
     schema: &'static str,
     event: &'static str,
+    /// What was to be done: `install`, `upgrade`, `rollback`.
+    mode: &'static str,
     deployment_id: Option<&'r str>,
-    hostname: &'r str,
+    /// Nothing for a host that keeps its name.
+    hostname: Option<&'r str>,
     /// As the firmware names the machine; nothing for image files.
     serial: Option<&'r str>,
     system_uuid: Option<&'r str>,
-    /// The disk that is installed on.
+    /// The disk of the host.
     disk: Option<&'r str>,
     /// The release, and the digest of the plan.
     version: Option<&'r str>,
@@ -82,37 +86,96 @@ struct End<'e> {
 /// Knows whom to tell.
 #[derive(Debug)]
 pub(super) struct Reporter<'a> {
-    answers: &'a RawAnswers,
+    subject: Subject<'a>,
     begun: Instant,
 }
 
+/// What the answers say of what is told, and to whom.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    mode: &'static str,
+    deployment_id: Option<&'a DeploymentId>,
+    hostname: Option<&'a str>,
+    hooks: &'a [Webhook],
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(answers: &'a RawAnswers) -> Self {
+        Self {
+            mode: "install",
+            deployment_id: answers.deployment_id.as_ref(),
+            hostname: Some(answers.system.hostname.as_str()),
+            hooks: &answers.report,
+        }
+    }
+
+    pub(super) fn upgrade(answers: &'a UpgradeAnswers) -> Self {
+        let (deployment_id, hooks) = (answers.deployment_id.as_ref(), &answers.report);
+        Self { mode: "upgrade", deployment_id, hostname: None, hooks }
+    }
+
+    pub(super) fn rollback(answers: &'a RollbackAnswers) -> Self {
+        let hooks = &answers.report;
+        Self { mode: "rollback", deployment_id: None, hostname: None, hooks }
+    }
+}
+
+/// What is known of the machine and the plan, once there is one.
+#[derive(Debug)]
+pub(super) struct About<'r> {
+    pub(super) machine: &'r MachineFacts,
+    pub(super) disk: &'r str,
+    pub(super) version: &'r str,
+    pub(super) build: &'r str,
+    /// A rollback has none.
+    pub(super) plan: Option<&'r str>,
+}
+
+impl<'r> About<'r> {
+    pub(super) fn of(inputs: &'r Inputs) -> Self {
+        let (plan, manifest) = (inputs.plan.plan(), inputs.release.manifest());
+        Self {
+            machine: &inputs.facts.machine,
+            disk: &plan.disk.path,
+            version: &manifest.version,
+            build: &manifest.build,
+            plan: Some(&plan.digest),
+        }
+    }
+}
+
 impl<'a> Reporter<'a> {
-    pub(super) fn new(answers: &'a RawAnswers) -> Self {
-        Self { answers, begun: Instant::now() }
+    pub(super) fn new(subject: Subject<'a>) -> Self {
+        Self { subject, begun: Instant::now() }
     }
 
     /// The plan is made, and nothing is written yet.
-    pub(super) fn started(&self, inputs: &Inputs) {
-        self.tell(ReportEvent::Start, Some(inputs), None);
+    pub(super) fn started(&self, about: &About<'_>) {
+        self.tell(ReportEvent::Start, Some(about), None);
     }
 
-    /// How it ended. `inputs` are there if it came as far as a plan.
-    pub(super) fn ended(&self, inputs: Option<&Inputs>, outcome: &Outcome, scripts: &[ScriptEnd]) {
+    /// How it ended. `about` is there if it came as far as a plan.
+    pub(super) fn ended(
+        &self,
+        about: Option<&About<'_>>,
+        outcome: &Outcome,
+        scripts: &[ScriptEnd],
+    ) {
         let event = match outcome {
             Ok(()) => ReportEvent::Done,
             Err(ended) if ended.exit == Exit::Done => ReportEvent::Done,
             Err(_) => ReportEvent::Failed,
         };
-        self.tell(event, inputs, Some(End { outcome, scripts }));
+        self.tell(event, about, Some(End { outcome, scripts }));
     }
 
-    fn tell(&self, event: ReportEvent, inputs: Option<&Inputs>, end: Option<End<'_>>) {
+    fn tell(&self, event: ReportEvent, about: Option<&About<'_>>, end: Option<End<'_>>) {
         let wanted = |hook: &&Webhook| hook.events.contains(&event);
-        let hooks: Vec<&Webhook> = self.answers.report.iter().filter(wanted).collect();
+        let hooks: Vec<&Webhook> = self.subject.hooks.iter().filter(wanted).collect();
         if hooks.is_empty() {
             return;
         }
-        let Ok(json) = serde_json::to_string(&self.report(event, inputs, end)) else { return };
+        let Ok(json) = serde_json::to_string(&self.report(event, about, end)) else { return };
         if Elsewhere::detect() == Elsewhere::Lock
             && let Err(error) = Here::default().connect_now()
         {
@@ -129,13 +192,11 @@ impl<'a> Reporter<'a> {
     fn report<'r>(
         &'r self,
         event: ReportEvent,
-        inputs: Option<&'r Inputs>,
+        about: Option<&'r About<'r>>,
         end: Option<End<'r>>,
     ) -> Report<'r> {
         let outcome = end.map(|end| end.outcome);
-        let plan = inputs.map(|inputs| inputs.plan.plan());
-        let manifest = inputs.map(|inputs| inputs.release.manifest());
-        let machine = inputs.map(|inputs| &inputs.facts.machine);
+        let machine = about.map(|about| about.machine);
         let error = outcome.and_then(|outcome| outcome.as_ref().err());
         let state = match outcome {
             None => DiskState::Untouched,
@@ -145,14 +206,15 @@ impl<'a> Reporter<'a> {
         Report {
             schema: SCHEMA,
             event: event.word(),
-            deployment_id: self.answers.deployment_id.as_ref().map(DeploymentId::as_str),
-            hostname: self.answers.system.hostname.as_str(),
+            mode: self.subject.mode,
+            deployment_id: self.subject.deployment_id.map(DeploymentId::as_str),
+            hostname: self.subject.hostname,
             serial: machine.and_then(|machine| machine.serial.as_deref()),
             system_uuid: machine.and_then(|machine| machine.system_uuid.as_deref()),
-            disk: plan.map(|plan| plan.disk.path.as_str()),
-            version: manifest.map(|manifest| manifest.version.as_str()),
-            build: manifest.map(|manifest| manifest.build.as_str()),
-            plan: plan.map(|plan| plan.digest.as_str()),
+            disk: about.map(|about| about.disk),
+            version: about.map(|about| about.version),
+            build: about.map(|about| about.build),
+            plan: about.and_then(|about| about.plan),
             exit: outcome.map(|_| error.map_or(Exit::Done, |ended: &Ended| ended.exit).code()),
             message: error.map(|ended| ended.message.as_str()).filter(|text| !text.is_empty()),
             hint: error.and_then(|ended| ended.hint.as_deref()),

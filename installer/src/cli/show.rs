@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use installer_core::answers::Answers;
 use installer_core::facts::{DiskFacts, HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
 use installer_core::plan;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::answer_file::AnswerFile;
 use super::inputs::{self, Facts};
-use super::{Ended, MachineArgs, Outcome, SourceArgs, print};
+use super::{Ended, MachineArgs, Outcome, SourceArgs, by_answers, print};
 
 pub(super) fn facts(machine: &MachineArgs, json: bool) -> Outcome {
     let facts = inputs::machine(machine)?;
@@ -24,12 +25,30 @@ pub(super) fn plan(
     facts: Option<&Path>,
     json: bool,
 ) -> Outcome {
-    let facts = facts.map_or(Facts::Of(machine), Facts::Recorded);
-    let answers = inputs::answers(&AnswerFile::get(source.answers.as_deref())?, facts)?;
+    let recorded = facts;
+    let facts = recorded.map_or(Facts::Of(machine), Facts::Recorded);
+    let file = AnswerFile::get(source.answers.as_deref())?;
+    let answers = match inputs::answers(&file, facts)? {
+        Answers::Install(answers) => answers,
+        other @ (Answers::Upgrade(_) | Answers::Rollback(_)) => {
+            recorded_shows_none(other.mode(), recorded)?;
+            return by_answers::show(&other, &source.release, &machine.disk, json);
+        }
+    };
     let inputs = inputs::collect(&answers, &source.release, facts)?;
     let plan = inputs.plan.plan();
     print(&if json { to_json(&plan::to_json(plan))? } else { plan::render(plan) });
     Ok(())
+}
+
+/// What lies in the slots is no part of the facts of a machine.
+fn recorded_shows_none(mode: &str, facts: Option<&Path>) -> Outcome {
+    let Some(facts) = facts else { return Ok(()) };
+    let what = format!(
+        "mode {mode} cannot be shown on {}: what is in the slots is not recorded",
+        facts.display()
+    );
+    Err(Ended::early(Exit::BadAnswers, &what).hint("`--disk NAME=IMAGE` shows it on an image"))
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, Ended> {

@@ -9,7 +9,7 @@ use installer_core::takeover::{self as core, MachineSize, TakeoverFacts, Takeove
 use partitioner::block::open;
 use partitioner::ids::Ids;
 use partitioner::inspect::inspect;
-use partitioner::installations::{self, Product};
+use partitioner::installations::{self, Installation, Product};
 use partitioner::takeover::{final_write_set, trial_write_set};
 
 use super::console::{self, Style};
@@ -152,14 +152,24 @@ impl OldHost {
     }
 }
 
-/// A host of ours is upgraded in its own way. A disk that cannot be read carries none.
+/// A host of ours is upgraded in its own way.
 fn carries_own(disk: &DiskFacts) -> bool {
+    hosts_on(disk).iter().any(|host| host.product == Product::Xenhost)
+}
+
+/// The host of another product on a disk, as one names it.
+pub(super) fn old_host_on(disk: &DiskFacts) -> Option<String> {
+    let hosts = hosts_on(disk);
+    hosts.iter().find(|host| host.product == Product::Xenserver).map(ToString::to_string)
+}
+
+/// A disk that cannot be read carries none.
+fn hosts_on(disk: &DiskFacts) -> Vec<Installation> {
     let Ok(mut opened) = open::open_read_only(Path::new(&disk.path), Some(disk.block_size)) else {
-        return false;
+        return Vec::new();
     };
-    let Ok(found) = inspect(opened.disk()) else { return false };
-    let hosts = installations::find(opened.disk(), &found).unwrap_or_default();
-    hosts.iter().any(|host| host.product == Product::Xenhost)
+    let Ok(found) = inspect(opened.disk()) else { return Vec::new() };
+    installations::find(opened.disk(), &found).unwrap_or_default()
 }
 
 fn ended(failure: &Failure) -> Ended {

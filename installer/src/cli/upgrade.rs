@@ -13,11 +13,12 @@ use installer_core::target::{Inventory, RelPath};
 use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, role};
 use serde_json::json;
 
+use super::by_answers::{self, Means};
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
 use super::show::to_json;
 use super::source::ReleaseArgs;
-use super::{Ended, Outcome, print, takeover};
+use super::{Ended, Outcome, install, print, takeover};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
 use crate::engine::Failure;
@@ -32,6 +33,9 @@ pub(super) const INVENTORY: &str = "/etc/xenhost/inventory.json";
 
 #[derive(Debug, Args)]
 pub(super) struct UpgradeArgs {
+    /// Do as this file says, which is consent: `mode: upgrade`.
+    #[arg(long, value_name = "FILE|URL")]
+    answers: Option<PathBuf>,
     #[command(flatten)]
     release: ReleaseArgs,
     /// An image file that carries the host; default: the running dom0, and from the medium or the
@@ -51,6 +55,9 @@ pub(super) struct UpgradeArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
+    /// Do as this file says: `mode: rollback`.
+    #[arg(long, value_name = "FILE|URL")]
+    answers: Option<PathBuf>,
     /// An image file that carries the host; default: the running dom0, and from the medium or the
     /// rescue entry the one disk that carries a host.
     #[arg(long, value_name = "NAME=IMAGE[:4096]")]
@@ -80,35 +87,31 @@ fn rel_path(text: &str) -> Result<RelPath, String> {
 }
 
 pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
+    let style = if args.json { Style::Json } else { Style::Lines };
+    let confirm = args.confirm.as_deref();
+    if let Some(path) = &args.answers {
+        let (release, images, keep) = (&args.release, &args.disk[..], &args.keep[..]);
+        let means = Means { release, images, keep, confirm, style };
+        return by_answers::upgrade_by(path, &means);
+    }
     let release = args.release.open(&Source::Medium)?;
     if let Some(old) = takeover::OldHost::find(&args.disk)? {
         return old.take_over(&release, args.confirm.as_deref(), args.json);
     }
     let target = Target::find(&args.disk)?;
-    let facts = &target.facts;
-    let plan = plan(facts, &release, &args.keep)?;
-    if !args.json {
+    let wish = Wish { keep: args.keep.clone(), ..Wish::default() };
+    let plan = plan(&target.facts, &release, wish)?;
+    if style == Style::Lines {
         print(&upgrade::render(&plan));
-    } else if args.confirm.is_none() {
+    } else if confirm.is_none() {
         print(&to_json(&upgrade::to_json(&plan))?);
     }
-    let Some(wanted) = &args.confirm else {
+    if confirm.is_none() {
         return Err(Ended::early(Exit::RefusedToDestroy, "the plan was not confirmed")
             .hint(format!("perform it with --confirm {}", plan.digest)));
-    };
-    if *wanted != plan.digest {
-        let what = format!("the plan has the digest {}, {wanted} was confirmed", plan.digest);
-        return Err(Ended::early(Exit::RefusedToDestroy, &what)
-            .hint("host, release or boot state are not what they were; look at the plan again"));
     }
-    let style = if args.json { Style::Json } else { Style::Lines };
-    if let Some(rest) = target.rest {
-        let mut site = AtRest::open(rest, &plan).map_err(|e| opening(&e))?;
-        perform(&plan, &release, &mut site, style)
-    } else {
-        let mut site = RunningSite::open(facts, plan.role()).map_err(|e| opening(&e))?;
-        perform(&plan, &release, &mut site, style)
-    }
+    install::confirmed(confirm, &plan.digest)?;
+    target.upgrade(&plan, &release, style)
 }
 
 pub(super) fn opening(error: &HostError) -> Ended {
@@ -138,6 +141,17 @@ impl Target {
             Err(e) => Err(Ended::early(Exit::DiskNotFound, &format!("{INVENTORY}: {e}"))),
         }
     }
+
+    /// Performs the plan that was made of it.
+    pub(super) fn upgrade(&self, plan: &UpgradePlan, release: &Release, style: Style) -> Outcome {
+        if let Some(rest) = self.rest {
+            let mut site = AtRest::open(rest, plan).map_err(|e| opening(&e))?;
+            perform(plan, release, &mut site, style)
+        } else {
+            let mut site = RunningSite::open(&self.facts, plan.role()).map_err(|e| opening(&e))?;
+            perform(plan, release, &mut site, style)
+        }
+    }
 }
 
 pub(super) fn probed(images: &[ImageArg]) -> Result<Vec<DiskFacts>, Ended> {
@@ -148,10 +162,18 @@ pub(super) fn probed(images: &[ImageArg]) -> Result<Vec<DiskFacts>, Ended> {
     images.iter().map(probe).collect()
 }
 
-fn the_one(disks: &[DiskFacts]) -> Result<UpgradeFacts, Ended> {
+pub(super) fn the_one(disks: &[DiskFacts]) -> Result<UpgradeFacts, Ended> {
     let mut found = Vec::new();
+    let mut broken = None;
     for disk in disks {
-        found.extend(read::read(disk, None, &mut Processes)?);
+        match read::read(disk, None, &mut Processes) {
+            Ok(host) => found.extend(host),
+            Err(refusal) => broken = broken.or(Some(refusal)),
+        }
+    }
+    // A disk that is not meant may be broken; one that is the only one is told of.
+    if let (Some(refusal), true) = (broken, found.is_empty()) {
+        return Err(refusal.into());
     }
     let names: Vec<String> = found.iter().map(|facts| facts.disk.path.clone()).collect();
     let mut found = found.into_iter();
@@ -164,7 +186,8 @@ fn the_one(disks: &[DiskFacts]) -> Result<UpgradeFacts, Ended> {
         }
         (Some(_), Some(_)) => {
             let what = format!("{} disks carry a host: {}", names.len(), names.join(", "));
-            Err(Ended::early(Exit::DiskNotFound, &what).hint("leave one of them connected"))
+            Err(Ended::early(Exit::DiskNotFound, &what)
+                .hint("name one by `disks` in an answer file, or leave one of them connected"))
         }
     }
 }
@@ -199,16 +222,21 @@ fn unreadable(error: &RootError) -> Ended {
     Ended::early(error.exit(), &error.to_string())
 }
 
-fn plan(facts: &UpgradeFacts, release: &Release, keep: &[RelPath]) -> Result<UpgradePlan, Refusal> {
+/// `wish` without what is left behind, which is found here.
+pub(super) fn plan(
+    facts: &UpgradeFacts,
+    release: &Release,
+    wish: Wish,
+) -> Result<UpgradePlan, Refusal> {
     let manifest = release.manifest();
     // Refusals first: an old root that cannot be read has its own.
-    let from = upgrade::plan(facts, manifest, &Wish::default())?.from;
+    let from = upgrade::plan(facts, manifest, &wish)?.from;
     let extent = facts.table.partition(role(from)).map(|planned| planned.extent);
     let extent = extent.unwrap_or(facts.table.head.rescue);
     let left_behind = root_of(&facts.disk, extent, live(facts))
-        .and_then(|root| collect::left_behind(root.as_ref(), keep))
+        .and_then(|root| collect::left_behind(root.as_ref(), &wish.keep))
         .map_err(|e| Refusal::new(e.exit(), e.to_string()))?;
-    upgrade::plan(facts, manifest, &Wish { keep: keep.to_vec(), left_behind })
+    upgrade::plan(facts, manifest, &Wish { left_behind, ..wish })
 }
 
 fn perform(plan: &UpgradePlan, release: &Release, site: &mut dyn Site, style: Style) -> Outcome {
@@ -222,14 +250,24 @@ fn ended(failure: &Failure) -> Ended {
 }
 
 pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
-    let target = Target::find(&args.disk)?;
-    let facts = &target.facts;
-    let plan = upgrade::rollback::plan(facts);
-    let unknown = unknown(facts).map_err(|e| unreadable(&e))?;
-    if args.check {
-        return check(&plan, &unknown, args.json);
+    let style = if args.json { Style::Json } else { Style::Lines };
+    if let Some(path) = &args.answers {
+        let command = if args.check {
+            by_answers::Command::Check(style)
+        } else {
+            by_answers::Command::Perform
+        };
+        return by_answers::rollback_by(path, &args.disk, command);
     }
-    let plan = plan?;
+    let target = Target::find(&args.disk)?;
+    if args.check { check(&target, style) } else { roll_back(&target) }
+}
+
+/// Goes back, or forward again.
+pub(super) fn roll_back(target: &Target) -> Outcome {
+    let facts = &target.facts;
+    let plan = upgrade::rollback::plan(facts)?;
+    let unknown = unknown(facts).map_err(|e| unreadable(&e))?;
     for line in &unknown {
         print(&format!("slot {} does not know: {line}\n", plan.to));
     }
@@ -283,11 +321,11 @@ fn release_check(dir: &Path) -> Check {
     Check { what: format!("release {}", dir.display()), problems }
 }
 
-fn check(
-    plan: &Result<upgrade::rollback::RollbackPlan, Refusal>,
-    unknown: &[String],
-    json: bool,
-) -> Outcome {
+/// Only says whether the other slot would boot, and what it does not know.
+pub(super) fn check(target: &Target, style: Style) -> Outcome {
+    let json = style == Style::Json;
+    let plan = upgrade::rollback::plan(&target.facts);
+    let unknown = unknown(&target.facts).map_err(|e| unreadable(&e))?;
     let why = plan.as_ref().err();
     if json {
         let told = json!({
@@ -298,10 +336,10 @@ fn check(
         });
         print(&to_json(&told)?);
     } else {
-        if let Ok(plan) = plan {
+        if let Ok(plan) = &plan {
             print(&format!("slot {} would boot\n", plan.to));
         }
-        for line in unknown {
+        for line in &unknown {
             print(&format!("the other slot does not know: {line}\n"));
         }
     }

@@ -220,3 +220,21 @@ fn a_damaged_root_and_a_second_installation_are_refused() {
     assert!(matches!(scene.upgrade(&[]), Exit::DiskNotFound | Exit::RefusedToDestroy));
     assert!(scene.fingerprint() == before);
 }
+
+/// Answers do not describe a takeover: they are told which command does it.
+#[test]
+fn answers_take_over_no_host() {
+    for kind in Kind::ALL {
+        let scene = Scene::new(Made::usual(kind));
+        let before = scene.old_bytes();
+        let file = scene.release.dir().join("upgrade.yaml");
+        let answers = "schema: xenhost/v1\nmode: upgrade\ndisks: {host: {serial: OLD}}\n";
+        std::fs::write(&file, answers).unwrap();
+        let disk = format!("OLD={}", scene.disk().display());
+        let args = ["upgrade", "--answers", &file.to_string_lossy(), "--disk", &disk];
+        let (exit, message) = crate::cli::told(&args.map(str::to_owned));
+        assert_eq!(exit, Exit::NotUpgradeable, "{kind:?}: {message}");
+        assert!(message.contains("answers do not take over a host yet"), "{kind:?}: {message}");
+        assert!(scene.old_bytes() == before, "{kind:?}");
+    }
+}

@@ -295,6 +295,11 @@ pub fn left_behind(old: &dyn Root, keep: &[RelPath]) -> Result<Vec<String>, Root
     if ENTRIES_MAX < looked {
         report.push("/etc: too many files, not all were looked at".to_owned());
     }
+    for path in keep {
+        if old.stat(path.as_str())?.is_none() {
+            report.push(format!("/{path}: it is to be kept, and is not there"));
+        }
+    }
     report.extend(carry::notes());
     Ok(report)
 }

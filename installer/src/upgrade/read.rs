@@ -56,7 +56,9 @@ pub fn read(
     let path = Path::new(&disk.path);
     let mut opened = open::open_read_only(path, Some(disk.block_size)).map_err(|e| io(&e))?;
     let inspection = inspect(opened.disk()).map_err(|e| io(&e))?;
-    let Some(inventory) = inventory(disk, &inspection, live) else { return Ok(None) };
+    let Some(inventory) = inventory(disk, &inspection, live) else {
+        return broken(disk, &inspection).map_or(Ok(None), |what| Err(no(disk, what)));
+    };
     let table = table(disk, &inspection, &inventory)?;
     let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
     if let Table::Gpt { state, .. } = inspection.table
@@ -114,6 +116,21 @@ fn inventory(
             Slot::B => "root_b",
         };
         (inventory.partuuid.get(key).copied() == inspection.partuuid(found)).then_some(inventory)
+    })
+}
+
+/// Why a root of ours is not believed, where no other one of the disk is.
+fn broken(disk: &DiskFacts, inspection: &Inspection) -> Option<String> {
+    let is_root = |found: &&Found| {
+        let content = found.content.as_deref().unwrap_or_default();
+        content.starts_with("ext") && content.contains("\"root-")
+    };
+    inspection.partitions.iter().filter(is_root).find_map(|found| {
+        let why = match root_of(disk, found.extent, None) {
+            Ok(root) => parse(root.as_ref()).err()?,
+            Err(error) => error.to_string(),
+        };
+        Some(format!("partition {}: {why}", found.number))
     })
 }
 
@@ -237,10 +254,12 @@ fn slot_facts(
         Err(error) => return SlotFacts { problem: Some(error.to_string()), ..Default::default() },
     };
     let mut facts = look(root.as_ref());
-    facts.fs_errors = match live {
-        Some(_) => recorded_errors(disk, extent),
-        None => check(disk, extent, run),
-    };
+    if live.is_some() {
+        facts.fs_errors = recorded_errors(disk, extent);
+    } else {
+        facts.needs_recovery = needs_recovery(disk, extent);
+        facts.fs_errors = check(disk, extent, run);
+    }
     facts
 }
 
@@ -253,6 +272,9 @@ fn look(root: &dyn Root) -> SlotFacts {
     let taken = file(root, TakenOver::PATH, SMALL).ok().flatten();
     let taken = taken.and_then(|bytes| serde_json::from_slice::<TakenOver>(&bytes).ok());
     facts.taken = taken.filter(|_| facts.inventory.is_none()).map(|taken| taken.named());
+    if facts.inventory.is_none() && facts.taken.is_none() && facts.problem.is_none() {
+        facts.problem = Some("its file system holds no system".to_owned());
+    }
     let marker = file(root, MARKER, SMALL).ok().flatten();
     facts.complete = marker.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     facts.blessed = file(root, BLESSED, SMALL).ok().flatten().is_some_and(|b| !b.is_empty());
@@ -328,18 +350,32 @@ pub(crate) fn check(disk: &DiskFacts, extent: Extent, run: &mut dyn Run) -> Opti
     }
 }
 
-/// Offsets in an ext4 superblock (ext4.h): state, of which bit 1 says that errors were found.
-const SUPERBLOCK: u64 = 1024;
-const STATE: usize = 0x3A;
+/// Offsets in an ext4 superblock (ext4.h): state, of which bit 1 says that errors were found; the
+/// incompatible features, of which bit 2 says that the journal has to be replayed.
+const SUPERBLOCK: usize = 1024;
+const STATE: usize = SUPERBLOCK + 0x3A;
 const ERRORS_FOUND: u8 = 2;
+const FEATURES: usize = SUPERBLOCK + 0x60;
+const RECOVER: u8 = 4;
 
 /// A mounted file system cannot be checked; what its kernel found is recorded in it.
 fn recorded_errors(disk: &DiskFacts, extent: Extent) -> Option<String> {
-    let mut opened = open::open_read_only(Path::new(&disk.path), Some(disk.block_size)).ok()?;
-    let mut bytes = vec![0; 4096];
-    let mut window = Window::new(opened.disk(), extent).ok()?;
-    partitioner::block::BlockIo::read(&mut window, Lba::new(0), &mut bytes).ok()?;
-    let at = usize::try_from(SUPERBLOCK).ok()?.checked_add(STATE)?;
-    let found = bytes.get(at).is_some_and(|state| state & ERRORS_FOUND != 0);
+    let found = superblock_bit(disk, extent, STATE, ERRORS_FOUND);
     found.then(|| "its kernel recorded errors".to_owned())
+}
+
+fn needs_recovery(disk: &DiskFacts, extent: Extent) -> bool {
+    superblock_bit(disk, extent, FEATURES, RECOVER)
+}
+
+/// No superblock, no bit: what cannot be read is told by others.
+fn superblock_bit(disk: &DiskFacts, extent: Extent, at: usize, bit: u8) -> bool {
+    let read = || {
+        let mut opened = open::open_read_only(Path::new(&disk.path), Some(disk.block_size)).ok()?;
+        let mut bytes = vec![0; 4096];
+        let mut window = Window::new(opened.disk(), extent).ok()?;
+        partitioner::block::BlockIo::read(&mut window, Lba::new(0), &mut bytes).ok()?;
+        bytes.get(at).map(|byte| byte & bit != 0)
+    };
+    read().unwrap_or(false)
 }

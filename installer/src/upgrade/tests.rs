@@ -19,7 +19,9 @@ use crate::call::Processes;
 use crate::cli;
 use crate::probe;
 
+mod answers;
 mod legacy;
+mod rows;
 mod scene;
 
 use scene::Scene;
@@ -151,7 +153,7 @@ fn the_commands_go_forward_back_and_forward_again() {
     assert_eq!(command(&["rollback", "--disk", &disk]), Exit::NotUpgradeable);
     let release_read = Release::open(scene.second.dir()).unwrap();
     let left_behind = collect::left_behind(&scene.root(&before, Slot::A), &[]).unwrap();
-    let wish = Wish { keep: Vec::new(), left_behind };
+    let wish = Wish { left_behind, ..Wish::default() };
     let digest = core::plan(&before, release_read.manifest(), &wish).unwrap().digest;
     let wrong = [&upgrade[..], &["--confirm", "abc"]].concat();
     assert_eq!(command(&wrong), Exit::RefusedToDestroy);
@@ -200,7 +202,8 @@ fn hosts_that_are_not_upgraded_stay_as_they_are() {
     scene.debugfs(&facts, Slot::A, "sif etc/hostname links_count 1");
     scene.edit(&facts, Slot::A, &[("etc/xenhost/inventory.json", "{")]);
     let disk = probe::probe_image("SN42", &scene.disk(), BlockSize::B512, &mut Processes).unwrap();
-    assert!(read::read(&disk, None, &mut Processes).unwrap().is_none());
+    let broken = read::read(&disk, None, &mut Processes).unwrap_err();
+    assert!(broken.message.contains("/etc/xenhost/inventory.json: EOF"), "{broken}");
 }
 
 #[test]

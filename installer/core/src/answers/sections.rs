@@ -1,12 +1,14 @@
 //! The sections of an answer file: the top of the file, and what each mode takes of the rest.
 
 use super::node::{Kind, Node};
-use super::section::{Section, choice, text, value};
+use super::section::{Section, choice, list, text, value};
 use super::{
     Answers, OnExisting, RawAnswers, RollbackAnswers, SCHEMA, UpgradeAnswers, UpgradeLayout,
 };
 use crate::problem::{Problem, Problems};
-use crate::values::DeploymentId;
+use crate::target::RelPath;
+use crate::upgrade::carry::is_of_slot;
+use crate::values::{DeploymentId, ValueError};
 
 mod disks;
 mod links;
@@ -117,7 +119,6 @@ fn install(top: &mut Section<'_>, problems: &mut Problems) -> Option<RawAnswers>
     })
 }
 
-const REPORT: &str = "only an installation is reported yet";
 const HOOKS: &str = "only an installation runs hooks yet";
 
 /// What an upgrade carries over from the installed host cannot be answered here.
@@ -137,7 +138,6 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
     for name in CARRIED_OVER {
         top.later(name, "an upgrade keeps what the installed host has; this section is not read");
     }
-    top.later("report", REPORT);
     top.later("hooks", HOOKS);
     let deployment_id = deployment_id(top, problems);
     let machine = or_default(top.optional("machine"), |n| machine::machine(n, "machine", problems));
@@ -146,41 +146,60 @@ fn upgrade(top: &mut Section<'_>, problems: &mut Problems) -> Option<UpgradeAnsw
         or_default(top.optional("safety"), |n| machine::safety(n, disks.as_ref(), problems));
     let used = safety.as_ref().map(machine::protected).unwrap_or_default();
     let disk = disks.and_then(|disks| disks::the_one(top, disks, &used, problems));
-    if let Some(node) = top.optional("source") {
-        source::medium_only(node, problems);
-    }
-    let layout = or_default(top.optional("upgrade"), |n| upgrade_layout(n, problems));
+    let source = or_default(top.optional("source"), |n| source::source(n, problems));
+    let how = or_default(top.optional("upgrade"), |n| how_to_upgrade(n, problems));
     let health = or_default(top.optional("health"), |n| xen::health(n, problems));
-    let finish = or_default(top.optional("finish"), |n| report::finish_only(n, problems));
+    let report = or_default(top.optional("report"), |n| report::report(n, problems));
+    let finish = or_default(top.optional("finish"), |n| report::finish(n, problems));
+    let (layout, keep) = how?;
+    let (finish, on_error) = finish?;
     Some(UpgradeAnswers {
         deployment_id: deployment_id?,
         machine: machine?,
         safety: safety?,
         disk: disk?,
-        layout: layout?,
+        layout,
+        keep,
+        source: source?,
         health: health?,
-        finish: finish?,
+        report: report?,
+        finish,
+        on_error,
     })
 }
 
-fn upgrade_layout(node: &Node, problems: &mut Problems) -> Option<UpgradeLayout> {
+fn how_to_upgrade(node: &Node, problems: &mut Problems) -> Option<(UpgradeLayout, Vec<RelPath>)> {
     let mut section = Section::open(node, "upgrade", problems)?;
-    for name in ["from", "strategy", "keep", "min_free"] {
+    for name in ["from", "strategy", "min_free"] {
         section.later(name, "not available yet: an upgrade goes into the other slot and keeps all");
     }
     let layout = or_default(section.optional("layout"), |node| {
         let words = [("keep", UpgradeLayout::Keep), ("modern", UpgradeLayout::Modern)];
         choice(node, "upgrade.layout", problems, &words)
     });
+    let keep = or_default(section.optional("keep"), |node| {
+        list(node, "upgrade.keep", problems, |n, path, p| value(n, path, p, kept))
+    });
     section.finish(problems);
-    layout
+    Some((layout?, keep?))
+}
+
+/// A path of the host, from / on.
+fn kept(text: &str) -> Result<RelPath, ValueError> {
+    let Some(Ok(path)) = text.strip_prefix('/').map(RelPath::new) else {
+        return Err(ValueError::new(format!("`{text}` is not a path of the host, from / on")));
+    };
+    if is_of_slot(path.as_str()) {
+        let what = format!("`{text}` is made new for each slot, and never carried over");
+        return Err(ValueError::new(what));
+    }
+    Ok(path)
 }
 
 fn rollback(top: &mut Section<'_>, problems: &mut Problems) -> Option<RollbackAnswers> {
     for name in CARRIED_OVER {
         top.later(name, "a rollback brings back the other system as it was; this is not read");
     }
-    top.later("report", REPORT);
     top.later("hooks", HOOKS);
     for name in ["upgrade", "health", "safety", "deployment_id", "source"] {
         top.later(name, "a rollback has no use for this");
@@ -190,8 +209,10 @@ fn rollback(top: &mut Section<'_>, problems: &mut Problems) -> Option<RollbackAn
         let disks = disks::disks(node, problems)?;
         disks::the_one(top, disks, &[], problems).map(Some)
     });
-    let finish = or_default(top.optional("finish"), |n| report::finish_only(n, problems));
-    Some(RollbackAnswers { machine: machine?, disk: disk?, finish: finish? })
+    let report = or_default(top.optional("report"), |n| report::report(n, problems));
+    let finish = or_default(top.optional("finish"), |n| report::finish(n, problems));
+    let (finish, on_error) = finish?;
+    Some(RollbackAnswers { machine: machine?, disk: disk?, report: report?, finish, on_error })
 }
 
 /// An absent answer takes its default; a bad one is none.

@@ -35,17 +35,24 @@ pub fn yaml(answers: &Answers) -> String {
             let disks = name.into_iter().map(|name| (name, &answers.disk));
             top.map("disks", named_disks(disks, protect));
             top.map("safety", safety(&answers.safety));
+            top.map("source", source(&answers.source));
+            let mut how = Map::default();
             if answers.layout == UpgradeLayout::Modern {
-                top.map("upgrade", Map::of([("layout", text("modern"))]));
+                how.put("layout", text("modern"));
             }
+            let keep: Vec<String> = answers.keep.iter().map(|path| format!("/{path}")).collect();
+            how.list("keep", keep.iter().map(String::as_str));
+            top.map("upgrade", how);
             top.map("health", health(answers.health));
-            top.map("finish", finish(answers.finish));
+            top.map("report", report(&answers.report));
+            top.map("finish", finish(answers.finish, answers.on_error));
         }
         Answers::Rollback(answers) => {
             top.map("machine", machine(&answers.machine));
             let disks = answers.disk.iter().map(|disk| ("host", disk));
             top.map("disks", named_disks(disks, &[]));
-            top.map("finish", finish(answers.finish));
+            top.map("report", report(&answers.report));
+            top.map("finish", finish(answers.finish, answers.on_error));
         }
     }
     let mut file = String::new();
@@ -84,17 +91,14 @@ fn install(top: &mut Map, answers: &RawAnswers) {
     top.map("health", health(answers.health));
     top.map("hooks", scripts::hooks(&answers.hooks));
     top.items("first_boot", answers.first_boot.iter().map(scripts::first_boot).collect());
-    let mut report = Map::default();
-    report.items("webhook", answers.report.iter().map(webhook).collect());
-    top.map("report", report);
-    let mut end = finish(answers.finish);
-    if answers.on_error != OnError::Shell {
-        if answers.finish == Finish::Reboot {
-            end.put("action", text(answers.finish.word()));
-        }
-        end.put("on_error", text(answers.on_error.word()));
-    }
-    top.map("finish", end);
+    top.map("report", report(&answers.report));
+    top.map("finish", finish(answers.finish, answers.on_error));
+}
+
+fn report(webhooks: &[Webhook]) -> Map {
+    let mut map = Map::default();
+    map.items("webhook", webhooks.iter().map(webhook).collect());
+    map
 }
 
 fn source(source: &Source) -> Map {
@@ -313,13 +317,15 @@ fn health(health: super::Health) -> Map {
     map
 }
 
-fn finish(finish: Finish) -> Map {
-    match finish {
-        Finish::Reboot => Map::default(),
-        Finish::Poweroff | Finish::Halt | Finish::None => {
-            Map::of([("action", text(finish.word()))])
-        }
+fn finish(finish: Finish, on_error: OnError) -> Map {
+    let mut map = Map::default();
+    if (finish, on_error) != (Finish::Reboot, OnError::Shell) {
+        map.put("action", text(finish.word()));
     }
+    if on_error != OnError::Shell {
+        map.put("on_error", text(on_error.word()));
+    }
+    map
 }
 
 /// Writing to a String cannot end badly.

@@ -6,7 +6,7 @@ use partitioner::table::TablePlan;
 use partitioner::units::Extent;
 use serde::{Deserialize, Serialize};
 
-use crate::bootstate::{BootState, Slot};
+use crate::bootstate::{BootState, Other, Slot, Trial};
 use crate::facts::DiskFacts;
 use crate::release::Manifest;
 use crate::target::Inventory;
@@ -29,6 +29,20 @@ impl UpgradeFacts {
     /// A slot; an unknown one is empty.
     pub fn slot(&self, slot: Slot) -> SlotFacts {
         self.slots.get(&slot).cloned().unwrap_or_default()
+    }
+
+    /// What an upgrade left that was cut off before its commit: the other slot holds something, and
+    /// nothing chooses it.
+    pub fn unfinished(&self) -> Option<String> {
+        let BootState { slot, other, trial, .. } = self.boot.state;
+        let into = slot.opposite();
+        let cut = (other, trial) == (Other::None, Trial::Over);
+        (cut && self.slot(into) != SlotFacts::default()).then(|| {
+            format!(
+                "a previous attempt did not finish: nothing boots slot {into}; slot {slot}, the \
+                 old system, boots as before"
+            )
+        })
     }
 }
 
@@ -59,6 +73,8 @@ pub struct SlotFacts {
     pub blessed: bool,
     /// What a check of the file system found.
     pub fs_errors: Option<String>,
+    /// A disk at rest: it was not shut down, and its journal holds what its blocks do not.
+    pub needs_recovery: bool,
     /// Images of saved guests, as paths.
     pub saved_guests: Vec<String>,
     /// Files of the boot menu that are missing.

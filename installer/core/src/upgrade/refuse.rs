@@ -85,6 +85,13 @@ pub(super) fn old_system<'f>(
              it down, or delete the image",
         ));
     }
+    if slot.needs_recovery {
+        let what = format!("the file system of slot {from} needs recovery: it was not shut down");
+        return Err(no(what).hint(
+            "the upgrade only reads it: start the host once and shut it down, or upgrade it while \
+             it runs",
+        ));
+    }
     if let Some(errors) = &slot.fs_errors {
         return Err(no(format!("the file system of slot {from} has errors: {errors}"))
             .hint("run e2fsck on it first, from the rescue entry of the boot menu"));

@@ -25,12 +25,15 @@ pub fn render(plan: &UpgradePlan) -> String {
     if let Some(reason) = &plan.facts.boot.reason {
         put(&format!("  The last trial failed: {reason}"));
     }
+    if let Some(found) = plan.facts.unfinished() {
+        put(&format!("  Found: {found}"));
+    }
     put("");
     section(&mut put, "Will be destroyed:", &plan.destroys, "Nothing: the other slot is empty.");
     section(&mut put, "Is kept:", &plan.keeps, "Nothing.");
-    let keep: Vec<String> = plan.keep.iter().map(ToString::to_string).collect();
+    let keep: Vec<String> = plan.wish.keep.iter().map(ToString::to_string).collect();
     section(&mut put, "Is carried over beside the usual:", &keep, "Nothing.");
-    let left = &plan.left_behind;
+    let left = &plan.wish.left_behind;
     section(&mut put, "Was changed on this host and is NOT carried over:", left, "Nothing.");
     put("Steps:");
     for (number, step) in (1..).zip(&plan.steps) {
@@ -60,7 +63,9 @@ pub fn to_json(plan: &UpgradePlan) -> Value {
         "into": {"slot": plan.into, "version": plan.release.version},
         "destroys": plan.destroys,
         "keeps": plan.keeps,
-        "left_behind": plan.left_behind,
+        "left_behind": plan.wish.left_behind,
+        "found": plan.facts.unfinished(),
+        "deployment_id": plan.next_inventory().deployment_id,
         "steps": steps(plan),
         "release": plan.release,
     })
@@ -74,7 +79,7 @@ fn steps(plan: &UpgradePlan) -> Vec<String> {
 pub(super) fn digest(plan: &UpgradePlan) -> String {
     let disk = &plan.facts.disk;
     let named = disk.serial.is_some() || disk.wwn.is_some();
-    let keep: Vec<&str> = plan.keep.iter().map(crate::target::RelPath::as_str).collect();
+    let keep: Vec<&str> = plan.wish.keep.iter().map(crate::target::RelPath::as_str).collect();
     let canonical = json!({
         "disk": {
             "serial": disk.serial,
@@ -92,7 +97,9 @@ pub(super) fn digest(plan: &UpgradePlan) -> String {
         "writes": plan.write_set(),
         "destroys": plan.destroys,
         "keep": keep,
-        "left_behind": plan.left_behind,
+        "left_behind": plan.wish.left_behind,
+        "deployment_id": plan.wish.deployment_id,
+        "health": plan.wish.health,
         "steps": steps(plan),
         "release": plan.release,
     });

@@ -3,7 +3,7 @@
 //! The roles of the slots are swapped; nothing else is written, so the same command goes forward
 //! again. A system that has never proven itself is on trial again when it is chosen.
 
-use super::{SlotFacts, UpgradeFacts, refuse};
+use super::{SlotFacts, UpgradeFacts, newer, refuse};
 use crate::bootstate::{BootState, Other, Slot, Trial};
 use crate::outcome::Exit;
 use crate::request::Refusal;
@@ -64,6 +64,21 @@ pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
     Ok(RollbackPlan { from, to, state })
 }
 
+/// `mode: rollback` in an answer file goes to the previous system, and not forward again when it is
+/// read once more: a machine that always boots from the network would go to and fro.
+pub fn already_back(facts: &UpgradeFacts) -> Result<(), Refusal> {
+    let version = |slot| facts.slot(slot).inventory.map(|inventory| inventory.version);
+    let chosen = facts.boot.state.slot;
+    match (version(chosen), version(chosen.opposite())) {
+        (Some(have), Some(other)) if newer(&other, &have) => {
+            let what = format!("slot {chosen} has {have} and is the previous system already");
+            Err(Refusal::new(Exit::Done, what)
+                .hint(format!("`host-installer rollback` without answers goes on to {other}")))
+        }
+        (_, _) => Ok(()),
+    }
+}
+
 /// Everything that speaks against a slot.
 pub(super) fn would_not_boot(facts: &UpgradeFacts, slot: Slot, target: &SlotFacts) -> Vec<String> {
     let mut why: Vec<String> = target.problem.iter().cloned().collect();
@@ -75,6 +90,10 @@ pub(super) fn would_not_boot(facts: &UpgradeFacts, slot: Slot, target: &SlotFact
             let product = facts.slot(slot.opposite()).inventory.map(|other| other.product);
             if product.is_some_and(|product| product != inventory.product) {
                 why.push(format!("it holds another product, {}", inventory.product));
+            }
+            let own = facts.slot(slot.opposite()).inventory.map(|other| other.disk_id);
+            if own.is_some_and(|id| id != inventory.disk_id) {
+                why.push(format!("its inventory is of another disk, {}", inventory.disk_id));
             }
             let differs = |c: &super::Complete| c.build != inventory.build;
             if target.complete.as_ref().is_some_and(differs) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use partitioner::partuuid::DiskId;
+
 use super::rollback;
 use super::*;
 use crate::release::Manifest;
@@ -111,6 +113,7 @@ fn every_refusal_has_its_exit_and_its_reason() {
             Exit::NotUpgradeable,
             "has errors: bad bitmap",
         ),
+        (|f, _| slot(f).needs_recovery = true, Exit::NotUpgradeable, "needs recovery"),
         (|f, _| slot(f).blessed = false, Exit::NotUpgradeable, "never finished a first boot"),
         (|f, _| slot(f).inventory = None, Exit::NotUpgradeable, "no system that can be upgraded"),
         (
@@ -193,6 +196,7 @@ fn rollbacks_that_would_strand_the_host_are_refused() {
         (|f| other(f).inventory.as_mut().unwrap().slot = Slot::B, "says that it is slot b"),
         (|f| other(f).inventory.as_mut().unwrap().product = "x".into(), "another product"),
         (|f| other(f).complete.as_mut().unwrap().build = "x".into(), "another build"),
+        (|f| other(f).inventory.as_mut().unwrap().disk_id = DiskId::Mbr(7), "of another disk"),
     ];
     for (spoil, text) in cases {
         let mut facts = upgraded();

@@ -63,6 +63,9 @@ fn check_slot(facts: &UpgradeFacts, slot: Slot) -> Check {
         (true, _) if state.trial == Trial::Pending => ("on trial", true),
         (true, _) => ("chosen", true),
         (false, Other::A | Other::B) => ("to fall back to", true),
+        (false, Other::Old | Other::None) if facts.unfinished().is_some() => {
+            ("left by an attempt that did not finish", false)
+        }
         (false, Other::Old | Other::None) => ("not used", false),
     };
     let found = facts.slot(slot);

@@ -25,7 +25,8 @@ use crate::call::{Call, Processes, Run};
 use crate::engine;
 use crate::host::image::ImageHost;
 use crate::probe;
-use crate::testing::{ANSWERS, TinyRelease, dom0};
+pub(super) use crate::testing::ANSWERS;
+use crate::testing::{TinyRelease, dom0};
 
 const SIZE: Bytes = Bytes::gib(46);
 
@@ -183,6 +184,19 @@ impl Scene {
         let plan = self.plan(facts).unwrap();
         let mut site = AtRest::open(Rest::Image, &plan).unwrap();
         run(&plan, &release, &mut site, &Cancel::default(), tell)
+    }
+
+    /// A file beside the disk.
+    pub(super) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// `--disk` for it.
+    pub(super) fn arg(&self) -> String {
+        let size = if self.block_size == BlockSize::B4096 { ":4096" } else { "" };
+        format!("SN42={}{size}", self.disk().display())
     }
 
     pub(super) fn root(&self, facts: &UpgradeFacts, slot: Slot) -> SlotRoot {

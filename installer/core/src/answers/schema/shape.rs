@@ -13,7 +13,7 @@ mod scripts;
 
 use network::Network;
 use overrides::Override;
-use report::{InstallFinish, Report};
+use report::{Finish, Report};
 use scripts::{Hooks, Script};
 
 #[derive(JsonSchema)]
@@ -78,7 +78,7 @@ pub(super) struct Install {
     first_boot: Option<Vec<Script>>,
     /// Who is told how it went.
     report: Option<Report>,
-    finish: Option<InstallFinish>,
+    finish: Option<Finish>,
     /// Other answers for some machines.
     #[schemars(length(max = 256))]
     overrides: Option<Vec<Override>>,
@@ -95,9 +95,10 @@ pub(super) struct Upgrade {
     machine: Option<Machine>,
     disks: Disks,
     safety: Option<Safety>,
-    source: Option<MediumSource>,
+    source: Option<Source>,
     upgrade: Option<UpgradeAnswers>,
     health: Option<Health>,
+    report: Option<Report>,
     finish: Option<Finish>,
 }
 
@@ -109,6 +110,7 @@ pub(super) struct Rollback {
     mode: RollbackMode,
     machine: Option<Machine>,
     disks: Option<Disks>,
+    report: Option<Report>,
     finish: Option<Finish>,
 }
 
@@ -116,6 +118,8 @@ pub(super) struct Rollback {
 #[schemars(deny_unknown_fields)]
 struct UpgradeAnswers {
     layout: Option<UpgradeLayout>,
+    /// Paths that are carried over beside the usual ones.
+    keep: Option<Vec<HostPath>>,
 }
 
 #[derive(JsonSchema)]
@@ -255,13 +259,6 @@ struct Source {
     key: Option<String>,
 }
 
-/// The release on the medium.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct MediumSource {
-    image: Option<Medium>,
-}
-
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 enum Medium {
@@ -338,12 +335,6 @@ struct Health {
 }
 
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Finish {
-    action: FinishAction,
-}
-
-#[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 enum FinishAction {
     Reboot,
@@ -351,6 +342,10 @@ enum FinishAction {
     Halt,
     None,
 }
+
+/// A path of the host.
+#[derive(JsonSchema)]
+struct HostPath(#[schemars(regex(pattern = r"^/[^/]"))] String);
 
 /// Text that is not empty.
 #[derive(JsonSchema)]

@@ -97,14 +97,3 @@ pub(super) fn finish(node: &Node, problems: &mut Problems) -> Option<(Finish, On
     section.finish(problems);
     Some((action?, on_error?))
 }
-
-/// For modes that a person starts.
-pub(super) fn finish_only(node: &Node, problems: &mut Problems) -> Option<Finish> {
-    let (action, on_error) = finish(node, problems)?;
-    if on_error != OnError::Shell {
-        let what = "`on_error` belongs to `mode: install`: here a person sees the error";
-        problems.push(Problem::new(node.at, "finish.on_error", what));
-        return None;
-    }
-    Some(action)
-}

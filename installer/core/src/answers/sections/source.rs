@@ -46,15 +46,6 @@ pub(super) fn source(node: &Node, problems: &mut Problems) -> Option<Source> {
     None
 }
 
-/// For modes that take what the command line names.
-pub(super) fn medium_only(node: &Node, problems: &mut Problems) {
-    if let Some(Source::Web(_)) = source(node, problems) {
-        let what = "an upgrade by an answer file does not fetch its release yet";
-        let problem = Problem::new(node.at, "source", what);
-        problems.push(problem.hint("`host-installer upgrade --release URL` does"));
-    }
-}
-
 #[expect(clippy::option_option, reason = "a bad one, the medium, or an address")]
 fn image(node: &Node, problems: &mut Problems) -> Option<Option<WebUrl>> {
     if let Kind::Text(text) = &node.kind

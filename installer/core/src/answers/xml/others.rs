@@ -4,7 +4,8 @@ use super::disk::selector;
 use super::element::Element;
 use super::source::medium_only;
 use crate::answers::{
-    Finish, Health, MachineRules, RollbackAnswers, Safety, UpgradeAnswers, UpgradeLayout,
+    Finish, Health, MachineRules, OnError, RollbackAnswers, Safety, Source, UpgradeAnswers,
+    UpgradeLayout,
 };
 use crate::problem::{Problem, Problems};
 
@@ -112,8 +113,12 @@ pub(super) fn upgrade(
         safety: Safety::default(),
         disk: disk?,
         layout: UpgradeLayout::Keep,
+        keep: Vec::new(),
+        source: Source::Medium,
         health: Health::default(),
+        report: Vec::new(),
         finish: Finish::Reboot,
+        on_error: OnError::Shell,
     })
 }
 
@@ -134,5 +139,11 @@ pub(super) fn rollback(
             Some(disk?)
         }
     };
-    Some(RollbackAnswers { machine: MachineRules::default(), disk, finish: Finish::Reboot })
+    Some(RollbackAnswers {
+        machine: MachineRules::default(),
+        disk,
+        report: Vec::new(),
+        finish: Finish::Reboot,
+        on_error: OnError::Shell,
+    })
 }

@@ -6,9 +6,9 @@ use super::FinishAction;
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct InstallFinish {
+pub(super) struct Finish {
     action: FinishAction,
-    /// After an installation that failed. Default: a shell.
+    /// After a failure. Default: a shell.
     on_error: Option<OnError>,
 }
 
