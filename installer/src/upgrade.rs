@@ -106,14 +106,14 @@ fn commit(plan: &UpgradePlan, site: &mut dyn Site) -> Result<(), Failure> {
     let volume = site.open_boot().map_err(|e| before(e.into()))?;
     let mut boot = BootFiles::open(volume).map_err(|e| before(e.into()))?;
     if let Err(error) = boot.commit_first(plan.committed) {
-        let error = StepError::StateFile(error);
         return Err(match boot.state() {
             Ok(state) if state == plan.committed => {
-                failed(error, Exit::IoAtCommit, DiskState::NewSystemBoots)
+                failed(error.into(), Exit::IoAtCommit, DiskState::NewSystemBoots)
             }
-            Ok(_) => failed(error, Exit::IoBeforeCommit, old),
-            // The copy still names the old system alone.
-            Err(_) => failed(error, Exit::IoAtCommit, old),
+            Ok(_) => failed(error.into(), Exit::IoBeforeCommit, old),
+            // The copy still names the old system alone; whether the first file does is told as
+            // not known.
+            Err(_) => failed(StepError::StateUnknown(error), Exit::IoAtCommit, old),
         });
     }
     boot.commit_copy(plan.committed)

@@ -61,6 +61,11 @@ pub enum StepError {
     ReadBack { what: &'static str, extent: Extent },
     #[error("boot state: {0}")]
     StateFile(#[from] StateFileError),
+    #[error(
+        "boot state: {0}; nor can it be read back, so it is not known which system boots, the old \
+         one or the new one on trial: `host-installer status` says so when the disk is back"
+    )]
+    StateUnknown(StateFileError),
     #[error("the boot state changed since the plan: it is {have}, {want} expected")]
     StateChanged { have: String, want: String },
     #[error(transparent)]
@@ -107,6 +112,7 @@ impl StepError {
             Self::Fat(error) => error.exit(),
             Self::Root(error) => error.exit(),
             Self::Own(_) => Exit::NotUpgradeable,
+            Self::StateUnknown(_) => Exit::IoAtCommit,
             Self::Hook(error) => error.exit(),
             Self::Cancelled => Exit::Cancelled,
         }

@@ -21,6 +21,8 @@ use installer_core::bootstate::Slot;
 mod again;
 #[path = "engine/disk.rs"]
 mod disk;
+#[path = "engine/faults.rs"]
+mod faults;
 #[path = "engine/finished.rs"]
 mod finished;
 #[path = "engine/host.rs"]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crash_explorer::image::{Block, Image};
+use partitioner::block::BlockIo;
 use partitioner::block::file::FileDisk;
 use partitioner::block::recorder::{Log, Recorder};
 use partitioner::units::{BlockSize, Bytes};
@@ -42,16 +43,25 @@ impl Scratch {
         self.folder.path().join("disk.img")
     }
 
-    /// Puts the disk into the file.
+    /// Puts the disk into the file, a new one each time: a program that another test is just
+    /// starting may hold the lock of the old one.
     pub(crate) fn put(&self) {
+        if self.path().exists() {
+            std::fs::remove_file(self.path()).unwrap();
+        }
         self.image.dump(&self.path()).unwrap();
+    }
+
+    /// The file as a device.
+    pub(crate) fn device(&self) -> Box<dyn BlockIo> {
+        Box::new(FileDisk::open(&self.path(), BLOCK).unwrap())
     }
 
     /// Puts the disk into the file, and gives the file as a device that records. The disk stays as
     /// it is.
     pub(crate) fn record(&self) -> (Recorder, Log) {
         self.put();
-        let recorder = Recorder::new(Box::new(FileDisk::open(&self.path(), BLOCK).unwrap()));
+        let recorder = Recorder::new(self.device());
         let log = recorder.log();
         (recorder, log)
     }

@@ -8,7 +8,9 @@ use crash_explorer::epochs::{Step, performed, steps};
 use installer::bless::{self, BootFiles, Limits};
 use installer::call::{Call, Processes, Run};
 use installer::cancel::Cancel;
+use installer::engine::Failure;
 use installer::host::image::ImageHost;
+use installer::ports::Host;
 use installer::release_dir::Release;
 use installer::upgrade::root::SlotRoot;
 use installer::upgrade::{self, AtRest, read, rollback};
@@ -20,6 +22,7 @@ use installer_core::request::{self, Refusal};
 use installer_core::upgrade::{self as core, UpgradeFacts, UpgradePlan, Wish};
 use installer_core::values::Redactor;
 use installer_core::{answers, plan};
+use partitioner::block::BlockIo;
 use partitioner::block::window::Window;
 use partitioner::ids::Ids;
 use partitioner::layout::Role;
@@ -133,16 +136,38 @@ impl TinyHost {
         read::read(&disk, None, &mut Processes).unwrap().unwrap()
     }
 
+    /// The plan of an upgrade.
+    pub(crate) fn plan(&self, number: usize) -> Result<UpgradePlan, Refusal> {
+        self.disk.put();
+        let release = Release::open(self.release_dir(number)).unwrap();
+        core::plan(&self.facts(), release.manifest(), &Wish::default())
+    }
+
+    /// Performs an upgrade on a device of the file, in a host that may be dressed up. The disk
+    /// stays as it was, the file does not.
+    pub(crate) fn attempt(
+        &self,
+        plan: &UpgradePlan,
+        number: usize,
+        device: Box<dyn BlockIo>,
+        dress: &dyn Fn(ImageHost) -> Box<dyn Host>,
+        cancel: &Cancel,
+        mut tell: impl FnMut(Event),
+    ) -> Result<(), Failure> {
+        let release = Release::open(self.release_dir(number)).unwrap();
+        let host = ImageHost::on(device, &self.disk.path(), plan.write_set()).unwrap();
+        let roles = [plan.role(), core::role(plan.from)];
+        let mut site = AtRest::on(dress(host), &plan.facts, roles).unwrap();
+        upgrade::run(plan, &release, &mut site, cancel, &mut tell)
+    }
+
     /// Performs an upgrade and gives what it wrote; the disk stays as it was.
     pub(crate) fn upgrade(&self, number: usize) -> Result<(UpgradePlan, Vec<Step>), Refusal> {
+        let plan = self.plan(number)?;
         let (recorder, log) = self.disk.record();
-        let facts = self.facts();
-        let release = Release::open(self.release_dir(number)).unwrap();
-        let plan = core::plan(&facts, release.manifest(), &Wish::default())?;
-        let host = ImageHost::on(Box::new(recorder), &self.disk.path(), plan.write_set()).unwrap();
-        let roles = [plan.role(), core::role(plan.from)];
-        let mut site = AtRest::on(Box::new(host), &facts, roles).unwrap();
-        upgrade::run(&plan, &release, &mut site, &Cancel::default(), &mut |event| {
+        let (device, cancel) = (Box::new(recorder), Cancel::default());
+        let as_it_is = |host| -> Box<dyn Host> { Box::new(host) };
+        self.attempt(&plan, number, device, &as_it_is, &cancel, |event| {
             if let Event::StepBegun { title, .. } = event {
                 log.mark(&title);
             }
