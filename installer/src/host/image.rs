@@ -16,7 +16,7 @@ use partitioner::block::file::FileDisk;
 use partitioner::layout::Role;
 use partitioner::table::TablePlan;
 use partitioner::units::{BlockSize, Bytes, Extent, Lba};
-use rustix::fs::{FlockOperation, SeekFrom, flock, seek, statvfs};
+use rustix::fs::{SeekFrom, seek, statvfs};
 use rustix::io::Errno;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
@@ -74,10 +74,7 @@ impl ImageHost {
         fence: Vec<Extent>,
     ) -> Result<Self, HostError> {
         let locked = File::open(lock).map_err(file_error("opening", lock))?;
-        flock(&locked, FlockOperation::NonBlockingLockExclusive).map_err(|_| HostError::Busy {
-            disk: lock.display().to_string(),
-            by: "another program, which holds its lock".to_owned(),
-        })?;
+        super::lock(&locked, lock)?;
         // Absolute, since tools may run in another folder.
         let folder = &folder.canonicalize().map_err(file_error("opening folder", folder))?;
         let scratch = tempfile::Builder::new()
@@ -252,6 +249,8 @@ impl Copy<'_> {
                 disk.write(extent.first(), &bytes)?;
                 sums.push(xxh3_64(&bytes));
             } else {
+                // Tables of inodes and folders may lie in a hole, and have to be zeros here too.
+                // Which holes are free blocks only the file system knows; so all are written.
                 disk.zero(extent)?;
             }
         }

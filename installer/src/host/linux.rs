@@ -19,7 +19,7 @@ use partitioner::block::{BlockIo, IoError};
 use partitioner::layout::Role;
 use partitioner::table::{Planned, TablePlan};
 use partitioner::units::Extent;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 use tempfile::TempDir;
 
 use crate::call::{Call, CallError, Output, Processes, Run};
@@ -68,7 +68,7 @@ impl LinuxHost {
         let name = kernel_name(&machine, path)?;
         let others = LockedDisks::lock(&machine, &name, elsewhere)?;
         let control = File::open(path).map_err(file_error("opening", path))?;
-        lock(&control, path)?;
+        super::lock(&control, path)?;
         if elsewhere == Elsewhere::Lock {
             // A run that was cut off may have left it read-only.
             sys::set_access(&control, sys::Access::ReadWrite)
@@ -239,16 +239,6 @@ fn kernel_name(machine: &Machine, path: &Path) -> Result<String, HostError> {
     }
     let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a whole disk");
     Err(file_error("opening", path)(source))
-}
-
-/// The lock that udev respects. udev itself holds one for moments while it looks at a disk.
-fn lock(control: &File, path: &Path) -> Result<(), HostError> {
-    wait::until(|| flock(control, FlockOperation::NonBlockingLockExclusive).is_ok()).ok_or_else(
-        || HostError::Busy {
-            disk: path.display().to_string(),
-            by: "another program, which holds a lock on it".to_owned(),
-        },
-    )
 }
 
 /// Names may have moved since the facts were gathered: the disk itself tells who it is.

@@ -10,7 +10,6 @@ use partitioner::block::fence::Fence;
 use partitioner::block::window::Window;
 use partitioner::layout::Role;
 use partitioner::units::{Extent, Lba};
-use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::read::{Live, root_of};
@@ -169,12 +168,7 @@ impl RunningSite {
         let machine = Machine::running();
         let disk = PathBuf::from(&facts.disk.path);
         let lock = File::open(&disk).map_err(file_error("opening", &disk))?;
-        wait::until(|| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()).ok_or_else(
-            || HostError::Busy {
-                disk: facts.disk.path.clone(),
-                by: "another program, which holds a lock on it".to_owned(),
-            },
-        )?;
+        crate::host::lock(&lock, &disk)?;
         let slot = node(&machine, facts, written)?;
         let boot = node(&machine, facts, Role::Boot)?;
         let scratch = tempfile::Builder::new()
