@@ -160,6 +160,9 @@ fn hosts_that_would_lose_something_are_refused() {
     refused(db(&|t| t.replace("ha_enabled=\"false\"", "ha_enabled=\"true\"")), no, "availability");
     let vdi = "<row SR=\"s\" uuid=\"d\" name__label=\"web\" virtual_size=\"1073741824\"/>";
     refused(db(&|t| table(t, "VDI", vdi)), no, "database disagrees: disk d");
+    // A repository that is not found is not one that never was.
+    let lost = Made { sr: None, ..db(&|t| table(t, "VDI", vdi)) };
+    refused(lost, no, "no storage repository is found on the disk");
     refused(usual().with("etc/xensource/pool.conf", "slave:192.0.2.1"), no, "a member of a pool");
     refused(usual().with("var/lib/xcp/state.db", "<database"), no, "database cannot be read");
     // A marker of the old host is no proof.

@@ -130,10 +130,7 @@ pub(super) fn pool(host: &Installation) -> Result<(), Refusal> {
 
 /// Only a proof gives the repository up. A marker file of the old host is none.
 pub(super) fn storage(facts: &TakeoverFacts, host: &Installation) -> Result<SrProof, Refusal> {
-    let Some(sr) = &facts.report.sr else {
-        // A partition that was never used is no reason to stop.
-        return Ok(if host.sr.is_some() { SrProof::Empty } else { SrProof::None });
-    };
+    let Some(sr) = &facts.report.sr else { return unused(host) };
     let place = sr.partition.map_or_else(|| "the disk".to_owned(), |n| format!("partition {n}"));
     match &sr.verdict {
         Verdict::Empty if sr.partition == host.sr => Ok(SrProof::Empty),
@@ -147,6 +144,29 @@ pub(super) fn storage(facts: &TakeoverFacts, host: &Installation) -> Result<SrPr
         }
         Verdict::Unknown { .. } => Err(no(format!("{place}: {}", sr.verdict.reason()))
             .hint("nothing is given up on doubt; `partitioner inspect` shows what was found")),
+    }
+}
+
+/// No repository was found: there never was one, or it lost its head, or its place in the table.
+/// The old host knows.
+fn unused(host: &Installation) -> Result<SrProof, Refusal> {
+    let listed = match &host.database {
+        DatabaseState::Read(database) => database.disks.as_slice(),
+        DatabaseState::Unreadable(_) | DatabaseState::None => &[],
+    };
+    match (listed, host.sr) {
+        ([first, ..], _) => Err(no(format!(
+            "no storage repository is found on the disk, and the old host's database lists {} \
+             disks, such as {}: whether they were here cannot be told",
+            listed.len(),
+            first.what
+        ))
+        .hint(
+            "if they are on storage elsewhere, let the old host forget it (`xe sr-forget`); else \
+             bring the repository back, or let the old host forget the disks (`xe vdi-forget`)",
+        )),
+        ([], Some(_)) => Ok(SrProof::Empty),
+        ([], None) => Ok(SrProof::None),
     }
 }
 
