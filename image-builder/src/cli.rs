@@ -36,7 +36,7 @@ enum Command {
         release: PathBuf,
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Embed these answers: the medium then installs without a question.
+        /// Embed these answers: the medium then does what they say, without a question.
         #[arg(long, value_name = "FILE")]
         answers: Option<PathBuf>,
         /// A further kernel argument of every menu entry.

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use installer::release_dir::hex;
-use installer_core::answers;
+use installer_core::answers::{self, Answers};
 use installer_core::release::{INSTALLER_INITRD, INSTALLER_KERNEL, Manifest};
 use sha2::{Digest as _, Sha256};
 
@@ -55,7 +55,7 @@ pub fn build(options: &Options, progress: &dyn Progress) -> Result<()> {
         None => release_time(&options.release)?,
     };
     let tree_dir = stage.path().join("tree");
-    fill(&tree_dir, options, manifest, answers.as_deref())?;
+    fill(&tree_dir, options, manifest, answers.as_ref())?;
     let efi = stage.path().join("efi.img");
     efi_partition(&options.release, manifest, &efi, epoch)?;
     tree::clamp_times(&tree_dir, epoch)?;
@@ -76,16 +76,27 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn valid_answers(path: &Path) -> Result<Vec<u8>> {
+/// An answer file of any mode, and what it says.
+struct Embedded {
+    bytes: Vec<u8>,
+    answers: Answers,
+}
+
+fn valid_answers(path: &Path) -> Result<Embedded> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    match answers::parse(&path.display().to_string(), &bytes) {
-        Ok(_) => Ok(bytes),
+    match answers::read(&path.display().to_string(), &bytes) {
+        Ok((answers, _)) => Ok(Embedded { bytes, answers }),
         Err(problems) => Err(Error::Answers { text: problems.to_string() }),
     }
 }
 
 /// Lays out what the medium holds. The release's files are linked, not copied.
-fn fill(to: &Path, options: &Options, manifest: &Manifest, answers: Option<&[u8]>) -> Result<()> {
+fn fill(
+    to: &Path,
+    options: &Options,
+    manifest: &Manifest,
+    embedded: Option<&Embedded>,
+) -> Result<()> {
     let put = |name: &str, body: &[u8]| {
         let path = to.join(name);
         std::fs::create_dir_all(parent(&path)).map_err(Error::io(&path))?;
@@ -104,10 +115,10 @@ fn fill(to: &Path, options: &Options, manifest: &Manifest, answers: Option<&[u8]
     // Not a link: this one is told where it lies, and the release's must stay what it was.
     let loader = options.release.join(MEDIUM_CD);
     put("boot/grub/eltorito.img", &std::fs::read(&loader).map_err(Error::io(&loader))?)?;
-    let menu = menu(manifest, answers.is_some(), &options.append);
+    let menu = menu(manifest, embedded.map(|file| &file.answers), &options.append);
     put("boot/grub/xenhost-menu.cfg", menu.as_bytes())?;
-    match answers {
-        Some(answers) => put(ANSWERS, answers),
+    match embedded {
+        Some(file) => put(ANSWERS, &file.bytes),
         None => Ok(()),
     }
 }
@@ -119,9 +130,17 @@ fn link(from: &Path, to: &Path) -> Result<()> {
     std::os::unix::fs::symlink(&from, to).map_err(Error::io(to))
 }
 
-fn menu(manifest: &Manifest, answers: bool, append: &[String]) -> String {
-    let title = format!("Install {} {}", manifest.product, manifest.version);
-    let title = if answers { title + " as the answer file says" } else { title };
+/// The first entry says what will be done without a question.
+fn menu(manifest: &Manifest, answers: Option<&Answers>, append: &[String]) -> String {
+    let product = format!("{} {}", manifest.product, manifest.version);
+    let title = match answers {
+        None => format!("Install {product}"),
+        Some(Answers::Install(_)) => format!("Install {product} as the answer file says"),
+        Some(Answers::Upgrade(_)) => format!("Upgrade to {product} as the answer file says"),
+        Some(Answers::Rollback(_)) => {
+            format!("Roll back {} as the answer file says", manifest.product)
+        }
+    };
     MENU.replace("@TITLE@", &title)
         .replace("@TIMEOUT@", &TIMEOUT_DEFAULT.to_string())
         .replace("@ARGS@", &append.join(" "))

@@ -18,6 +18,7 @@ mod packages;
 mod refusals;
 mod small;
 mod takeover;
+mod unattended;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -95,7 +96,13 @@ const SCENARIOS: &[Scenario] = &[
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
     scenario("upgrade-unwell", 22, "new system comes up and is not well", upgrade::unwell),
-    unproven(scenario("upgrade-lost", 8, "new system that bless cannot judge", lost::lost)),
+    scenario(
+        "upgrade-unattended",
+        6,
+        "media with answers: upgrade, nothing to do, trial, rollback",
+        unattended::there_and_back,
+    ),
+    scenario("upgrade-lost", 6, "new system that bless cannot judge", lost::lost),
     scenario(
         "old-hosts",
         5,

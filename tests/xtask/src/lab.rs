@@ -84,11 +84,17 @@ impl Lab {
 
     /// The same with the text of an answer file.
     pub(crate) fn iso_of(&mut self, name: &str, text: &str) -> Result<PathBuf> {
+        let release = self.products.release.clone();
+        self.iso_with(name, &release, text)
+    }
+
+    /// The same with another release on it.
+    pub(crate) fn iso_with(&mut self, name: &str, release: &Path, text: &str) -> Result<PathBuf> {
         let file = self.run.join(format!("{name}.yaml"));
         std::fs::write(&file, text).at("writing", &file)?;
         let (iso, log) = (self.run.join(format!("{name}.iso")), self.run.join("iso.log"));
         let builder = &self.products.binaries.image_builder;
-        let call = products::iso_call(builder, &self.products.release, &iso, Some(&file));
+        let call = products::iso_call(builder, release, &iso, Some(&file));
         products::run_logged(&mut self.report, &format!("{name}: build the ISO"), &call, &log)?;
         Ok(iso)
     }

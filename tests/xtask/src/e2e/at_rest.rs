@@ -14,7 +14,7 @@ use crate::lab::Lab;
 const UPGRADE_LIMIT: Duration = Duration::from_secs(600);
 
 /// A disk with a system in slot a that says it was blessed.
-fn blessed(lab: &mut Lab, name: &str) -> Result<PathBuf> {
+pub(super) fn blessed(lab: &mut Lab, name: &str) -> Result<PathBuf> {
     let disk = lab.run.join(format!("{name}.img"));
     disks::copy(&lab.offline_disk()?, &disk)?;
     let says = ("/var/lib/xenhost/blessed.json".to_owned(), Some("{}\n".to_owned()));

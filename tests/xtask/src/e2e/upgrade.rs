@@ -221,7 +221,7 @@ pub(super) fn falls_back(
     Ok(dom0)
 }
 
-fn boot(lab: &mut Lab, name: &str, disks: &[Disk]) -> Result<Dom0> {
+pub(super) fn boot(lab: &mut Lab, name: &str, disks: &[Disk]) -> Result<Dom0> {
     let mut dom0 = dom0::boot(lab, name, Firmware::Uefi, disks)?;
     dom0.wait_ready(lab, name)?;
     Ok(dom0)
