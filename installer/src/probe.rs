@@ -123,6 +123,7 @@ pub fn probe_image(
         holders: Vec::new(),
         content: content.lines,
         deployment_id: content.deployment_id,
+        utility: content.utility,
         installations: content.installations,
     })
 }

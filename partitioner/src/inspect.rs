@@ -19,6 +19,7 @@ use crate::block::window::Window;
 use crate::block::{BlockIo, IoError};
 use crate::head::{NOT_FINISHED, disarmed_lba0};
 use crate::ids::Guid;
+use crate::layout::Kind;
 use crate::partuuid::{DiskId, PartUuid};
 use crate::units::{Extent, Lba};
 
@@ -89,6 +90,20 @@ pub struct Found {
     /// What its first blocks say it holds, such as `ext4 "root-x"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+}
+
+/// Dell gives its utility partition the type of an EFI system partition, and this name.
+const UTILITY_NAME: &str = "DELLUTILITY";
+/// Its type in an MBR.
+pub(crate) const UTILITY_MBR: &str = "0xde";
+
+impl Found {
+    /// A manufacturer's utility partition, which an installation does not destroy. By name and type
+    /// of a GPT entry, or the type in an MBR.
+    pub fn is_utility(&self) -> bool {
+        let is_system = self.kind == Kind::EfiSystem.gpt_type().to_string();
+        (is_system && self.name.as_deref() == Some(UTILITY_NAME)) || self.kind == UTILITY_MBR
+    }
 }
 
 /// All that was found on a disk.

@@ -34,8 +34,6 @@ const POOL: &str = "/etc/xensource/pool.conf";
 const SMALL: Bytes = Bytes::mib(1);
 /// The type of a BIOS boot partition, in which old GPT hosts keep GRUB.
 const BIOS_BOOT: &str = "21686148-6449-6e6f-744e-656564454649";
-const DELL_UTILITY: &str = "DELLUTILITY";
-const DELL_UTILITY_TYPE: &str = "0xde";
 
 /// Whose installation it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,10 +193,10 @@ fn installation(
         root: root.number,
         backup: backup(parts, root, system, systems),
         logs,
-        boot: number(&|one| is_boot(one) && !is_utility(one)),
+        boot: number(&|one| is_boot(one) && !one.is_utility()),
         swap: number(&|one| is_type(one, Kind::LinuxSwap)),
         sr: number(&|one| is_type(one, Kind::LinuxLvm)),
-        utility: number(&is_utility),
+        utility: number(&Found::is_utility),
         pool_member: system.pool_member,
         database: system.database.clone(),
         problem: system.problem.clone(),
@@ -239,12 +237,6 @@ fn is_type(found: &Found, kind: Kind) -> bool {
 
 fn is_boot(found: &Found) -> bool {
     is_type(found, Kind::EfiSystem) || found.kind == BIOS_BOOT || found.kind == "0x01"
-}
-
-/// A vendor's utility partition, which an installation leaves alone.
-fn is_utility(found: &Found) -> bool {
-    found.kind == DELL_UTILITY_TYPE
-        || (is_type(found, Kind::EfiSystem) && found.name.as_deref() == Some(DELL_UTILITY))
 }
 
 /// What a file system says of itself.

@@ -90,6 +90,9 @@ pub struct DiskFacts {
     /// `deployment_id` of a finished xenhost installation found on this disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
+    /// The number of a manufacturer's utility partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utility: Option<u32>,
     /// The hosts that are installed on this disk, finished ones only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub installations: Vec<Installation>,

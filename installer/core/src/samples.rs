@@ -29,6 +29,7 @@ pub(crate) fn disk(path: &str, size: Bytes, serial: &str) -> DiskFacts {
         holders: Vec::new(),
         content: Vec::new(),
         deployment_id: None,
+        utility: None,
         installations: Vec::new(),
     }
 }

@@ -31,6 +31,8 @@ pub struct Content {
     pub lines: Vec<String>,
     /// Of a finished xenhost installation.
     pub deployment_id: Option<String>,
+    /// The number of a manufacturer's utility partition.
+    pub utility: Option<u32>,
     /// Of a finished installation of any product.
     pub installations: Vec<Installation>,
     /// The disk carries xenhost's installation medium.
@@ -56,8 +58,10 @@ pub(super) fn of(path: &Path, block_size: BlockSize, run: &mut dyn Run) -> Conte
             let (installations, unread) = hosts(&mut disk, &found);
             let own = installations.iter().filter(|host| host.product == Product::Xenhost);
             let deployment_id = own.clone().find_map(|host| host.deployment_id.clone());
+            let utility = found.partitions.iter().find(|one| one.is_utility());
+            let utility = utility.map(|one| one.number);
             let lines = found.content.into_iter().chain(unread).collect();
-            Content { lines, deployment_id, installations, medium }
+            Content { lines, deployment_id, utility, installations, medium }
         }
         Err(error) => Content { medium, ..unreadable(&error) },
     }

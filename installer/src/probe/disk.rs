@@ -117,6 +117,7 @@ pub(super) fn facts(
         holders: users::holders(machine, name)?,
         content: content.lines,
         deployment_id: content.deployment_id,
+        utility: content.utility,
         installations: content.installations,
     })
 }

@@ -4,14 +4,10 @@ use super::error::PreserveError;
 use super::{Geometry, Planned, PreserveFirst};
 use crate::head::HeadMap;
 use crate::ids::Guid;
-use crate::inspect::{Found, GptState, Inspection, Table};
-use crate::layout::{Kind, Role, Scheme};
+use crate::inspect::{Found, GptState, Inspection, Table, UTILITY_MBR};
+use crate::layout::{Role, Scheme};
 use crate::units::Lba;
 
-/// Dell gives its utility partition the type of an EFI system partition, and this name.
-const UTILITY_NAME: &str = "DELLUTILITY";
-/// Its type in an MBR.
-const UTILITY_MBR: &str = "0xde";
 /// Where a GPT entry has its name (UEFI 2.10 table 5-6), 36 units of two bytes.
 const NAME_AT: usize = 56;
 
@@ -24,8 +20,7 @@ pub(super) fn preserved(
     head: &HeadMap,
 ) -> Result<Option<Planned>, PreserveError> {
     let all: &[Found] = found.map_or(&[], |found| &found.partitions);
-    let esp = Kind::EfiSystem.gpt_type().to_string();
-    let mut utilities: Vec<&Found> = all.iter().filter(|one| is_utility(one, &esp)).collect();
+    let mut utilities: Vec<&Found> = all.iter().filter(|one| one.is_utility()).collect();
     utilities.sort_by_key(|one| one.number);
     let chosen = match (wish, utilities.as_slice()) {
         (PreserveFirst::No, _) | (PreserveFirst::IfUtility, []) => return Ok(None),
@@ -51,11 +46,6 @@ pub(super) fn preserved(
         return Err(PreserveError::Overlaps { number, last: last.get(), at });
     }
     kept(chosen).map(Some)
-}
-
-/// By the name and type of a GPT entry, or the type in an MBR.
-fn is_utility(one: &Found, esp: &str) -> bool {
-    (one.kind == esp && one.name.as_deref() == Some(UTILITY_NAME)) || one.kind == UTILITY_MBR
 }
 
 /// An entry stays bit for bit only in a whole table of its own kind.

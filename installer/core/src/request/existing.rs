@@ -32,9 +32,24 @@ pub(super) fn permit(
     match on_existing {
         OnExisting::Refuse => Err(refusal(disk, "is not blank, and `on_existing` is `refuse`")
             .hint("`on_existing: wipe` permits to destroy what is listed")),
-        OnExisting::ReplaceOwn => replace_own(disk),
-        OnExisting::Wipe => wipe(selector, disk),
+        OnExisting::ReplaceOwn => replace_own(disk).and_then(|()| without_utility(disk)),
+        OnExisting::Wipe => wipe(selector, disk).and_then(|()| without_utility(disk)),
     }
+}
+
+/// A manufacturer's utility partition is nobody's old system, and cannot be had again.
+fn without_utility(disk: &DiskFacts) -> Result<(), Refusal> {
+    let Some(number) = disk.utility else { return Ok(()) };
+    let what = format!(
+        "{}: partition {number} is a manufacturer's utility partition, which no installation \
+         destroys, and keeping one is not available yet",
+        disk.path
+    );
+    Err(Refusal::new(Exit::Unsuitable, what).hint(format!(
+        "install on another disk; or, if nobody needs it, delete it by hand first (`sfdisk \
+         --delete {} {number}`)",
+        disk.path
+    )))
 }
 
 /// An earlier xenhost, as long as it holds no guest disks that anyone could miss.

@@ -126,3 +126,13 @@ fn a_disk_that_cannot_be_read_is_not_blank() {
     let content = of(Path::new("/nonexistent"), BlockSize::B512, &mut Processes);
     assert!(content.lines[0].starts_with("cannot be read"), "{content:?}");
 }
+
+#[test]
+fn a_manufacturer_s_utility_partition() {
+    let disk = Disk::blank();
+    assert_eq!(disk.content().utility, None);
+    disk.run("sgdisk", &["-n", "1:2048:+32M", "-t", "1:ef00", "-c", "1:DELLUTILITY"]);
+    assert_eq!(disk.content().utility, Some(1));
+    disk.run("sgdisk", &["-c", "1:EFI"]);
+    assert_eq!(disk.content().utility, None);
+}

@@ -67,8 +67,9 @@ pub(super) fn rest_for_guests(disk: &mut Element<'_, '_>, problems: &mut Problem
     {
         let what = format!("preserve-first-partition=\"{text}\" is not available yet");
         let problem = Problem::new(at, disk.path(), what).allowed(["if-utility"]);
-        problems
-            .push(problem.hint("`if-utility` is, and it is what happens without the attribute"));
+        problems.push(problem.hint(
+            "`if-utility` is, and goes without saying: a disk with a utility partition is refused",
+        ));
     }
     if let Some((at, text)) = disk.attribute("fs-type")
         && text != "ext4"
