@@ -117,6 +117,12 @@ const SCENARIOS: &[Scenario] = &[
     ),
     scenario("takeover-mbr-grub", 6, "the same with GRUB before the root", takeover::mbr_grub),
     scenario("takeover-gpt-bios", 6, "the same from a GPT, by BIOS", takeover::gpt_bios),
+    scenario(
+        "takeover-medium",
+        6,
+        "an old host is taken over from the medium",
+        takeover::from_medium,
+    ),
     scenario("takeover-gpt-uefi", 8, "the same by UEFI", takeover::gpt_uefi),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("hook-says-no", 2, "a script before the first write fails", media::hook),

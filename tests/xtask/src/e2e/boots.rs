@@ -1,5 +1,6 @@
 //! Installations in both firmwares, and disks that change their firmware.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::demo;
@@ -7,7 +8,7 @@ use crate::disks::TARGET;
 use crate::dom0;
 use crate::failure::Result;
 use crate::lab::Lab;
-use crate::qemu::{Disk, Firmware};
+use crate::qemu::{Disk, Firmware, MediumKind, Spec};
 
 const MENU_LIMIT: Duration = Duration::from_secs(90);
 /// The installer environment waits some seconds for a medium, in case there is one.
@@ -39,10 +40,37 @@ pub(super) fn in_rescue(
     words: &[&str],
 ) -> Result<()> {
     let spec = dom0::spec(lab, name, Firmware::Bios, disks);
+    at_a_shell(lab, name, &spec, ("Rescue (key r)", "r"), command, words)
+}
+
+/// The same from a medium: the fourth entry of its menu.
+pub(super) fn in_rescue_of(
+    lab: &mut Lab,
+    name: &str,
+    iso: &Path,
+    disks: &[Disk],
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
+    let mut spec = dom0::spec(lab, name, Firmware::Bios, disks);
+    spec.medium = Some((iso.to_owned(), MediumKind::Cd));
+    let down = "\x1b[B\x1b[B\x1b[B";
+    at_a_shell(lab, name, &spec, ("Rescue: a shell", down), command, words)
+}
+
+/// Waits for the entry in the menu, types what chooses it, and then the command.
+fn at_a_shell(
+    lab: &mut Lab,
+    name: &str,
+    spec: &Spec,
+    (entry, keys): (&str, &str),
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
     lab.report.stage(&format!("{name}: a shell and what it says"), |tick| {
         let mut machine = spec.start()?;
-        machine.serial.wait_for_any(&["Rescue (key r)"], MENU_LIMIT, tick)?;
-        machine.serial.type_line("r")?;
+        machine.serial.wait_for_any(&[entry], MENU_LIMIT, tick)?;
+        machine.serial.type_line(keys)?;
         machine.serial.wait_for_any(&["rescue: nothing is installed"], SHELL_LIMIT, tick)?;
         machine.serial.wait_for_any(&["# "], SHELL_LIMIT, tick)?;
         machine.serial.type_line(command)?;

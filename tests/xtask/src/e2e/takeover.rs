@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::boots;
 use super::upgrade::set_tries;
+use crate::answers::Answers;
 use crate::call::{Call, Ended};
 use crate::disks::{self, TARGET};
 use crate::dom0;
@@ -33,19 +35,24 @@ pub(super) fn old_hosts(lab: &mut Lab) -> Result<()> {
 }
 
 pub(super) fn mbr_extlinux(lab: &mut Lab) -> Result<()> {
-    whole_path(lab, Chain::MbrExtlinux)
+    whole_path(lab, Chain::MbrExtlinux, take_over)
 }
 
 pub(super) fn mbr_grub(lab: &mut Lab) -> Result<()> {
-    whole_path(lab, Chain::MbrGrub)
+    whole_path(lab, Chain::MbrGrub, take_over)
 }
 
 pub(super) fn gpt_bios(lab: &mut Lab) -> Result<()> {
-    whole_path(lab, Chain::GptBios)
+    whole_path(lab, Chain::GptBios, take_over)
 }
 
 pub(super) fn gpt_uefi(lab: &mut Lab) -> Result<()> {
-    whole_path(lab, Chain::GptUefi)
+    whole_path(lab, Chain::GptUefi, take_over)
+}
+
+/// As somebody does it who starts the machine from the medium.
+pub(super) fn from_medium(lab: &mut Lab) -> Result<()> {
+    whole_path(lab, Chain::MbrGrub, take_over_from_medium)
 }
 
 /// A guest's disk in the storage repository: nothing is written.
@@ -69,9 +76,13 @@ fn made(lab: &mut Lab, chain: Chain, sr: Repository) -> Result<PathBuf> {
     Ok(disk)
 }
 
-/// Taken over on an image; the old system while the trial lasts; the new one, blessed and finished;
+/// Taken over; the old system while the trial lasts; the new one, blessed and finished;
 /// and the old one from slot b.
-fn whole_path(lab: &mut Lab, chain: Chain) -> Result<()> {
+fn whole_path(
+    lab: &mut Lab,
+    chain: Chain,
+    take_over: fn(&mut Lab, &Path) -> Result<()>,
+) -> Result<()> {
     let disk = made(lab, chain, Repository::Empty)?;
     take_over(lab, &disk)?;
     given_up(lab, chain, &disk)?;
@@ -92,7 +103,25 @@ fn whole_path(lab: &mut Lab, chain: Chain) -> Result<()> {
     oldhost::boots(lab, &name, chain, &disk, "")
 }
 
-/// Looks at the plan and performs it.
+/// On the machine: a shell of the medium, the plan, and its digest.
+fn take_over_from_medium(lab: &mut Lab, disk: &Path) -> Result<()> {
+    const NAME: &str = "takeover-medium";
+    // Nobody reads the answers: the rescue entry installs nothing.
+    let iso = lab.iso(NAME, &Answers::default())?;
+    let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
+    let digest =
+        r#"$(host-installer upgrade --json 2>/dev/null | sed -n 's/^  "digest": "\(.*\)".*/\1/p')"#;
+    let command = format!("host-installer upgrade --confirm {digest}");
+    let words = [
+        "write the dom0 image to root",
+        "give root its UUID",
+        "the new system boots from now on",
+        "DISK STATE: new system boots",
+    ];
+    boots::in_rescue_of(lab, NAME, &iso, &disks, &command, &words)
+}
+
+/// On an image: looks at the plan and performs it.
 fn take_over(lab: &mut Lab, disk: &Path) -> Result<()> {
     let planned = upgrade(lab, disk, &["--json"])?;
     let json = |source| Failure::Json { what: format!("{planned:?}"), source };
