@@ -49,8 +49,8 @@ impl TargetFile {
         Self { path, mode, uid: 0, gid: 0, body: Body::Content(content.into()) }
     }
 
-    fn root(path: &'static str, mode: u16, body: Body) -> Self {
-        let path = RelPath::new(path).expect("paths in this module are relative");
+    pub(crate) fn root(path: &'static str, mode: u16, body: Body) -> Self {
+        let path = RelPath::new(path).expect("a path that stands in our code is relative");
         Self { path, mode, uid: 0, gid: 0, body }
     }
 }

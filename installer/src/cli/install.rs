@@ -102,6 +102,14 @@ pub(super) fn confirmed(confirm: Option<&str>, digest: &str) -> Outcome {
     }
 }
 
+/// The digest on the command line, where nobody agreed beforehand.
+pub(super) fn given<'c>(confirm: Option<&'c str>, digest: &str) -> Result<&'c str, Ended> {
+    confirm.ok_or_else(|| {
+        Ended::early(Exit::RefusedToDestroy, "the plan was not confirmed")
+            .hint(format!("perform it with --confirm {digest}"))
+    })
+}
+
 fn perform(
     inputs: &Inputs,
     host: &mut dyn Host,

@@ -17,7 +17,7 @@ use super::image_arg::ImageArg;
 use super::inputs::seed;
 use super::show::to_json;
 use super::upgrade::{INVENTORY, Target, live, opening, probed};
-use super::{Ended, Outcome, print};
+use super::{Ended, Outcome, install, print};
 use crate::call::Processes;
 use crate::engine::Failure;
 use crate::host::image::ImageHost;
@@ -119,11 +119,8 @@ impl OldHost {
         } else if confirm.is_none() {
             print(&to_json(&core::to_json(&plan))?);
         }
-        let Some(wanted) = confirm else {
-            return Err(Ended::early(Exit::RefusedToDestroy, "the plan was not confirmed")
-                .hint(format!("perform it with --confirm {}", plan.digest)));
-        };
-        if *wanted != plan.digest {
+        let wanted = install::given(confirm, &plan.digest)?;
+        if wanted != plan.digest {
             let what = format!("the plan has the digest {}, {wanted} was confirmed", plan.digest);
             return Err(Ended::early(Exit::RefusedToDestroy, &what)
                 .hint("host, release or disk are not what they were; look at the plan again"));

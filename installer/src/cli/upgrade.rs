@@ -106,11 +106,8 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
     } else if confirm.is_none() {
         print(&to_json(&upgrade::to_json(&plan))?);
     }
-    if confirm.is_none() {
-        return Err(Ended::early(Exit::RefusedToDestroy, "the plan was not confirmed")
-            .hint(format!("perform it with --confirm {}", plan.digest)));
-    }
-    install::confirmed(confirm, &plan.digest)?;
+    let wanted = install::given(confirm, &plan.digest)?;
+    install::confirmed(Some(wanted), &plan.digest)?;
     target.upgrade(&plan, &release, style)
 }
 

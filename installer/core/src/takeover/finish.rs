@@ -12,7 +12,7 @@ use super::old_boot::{OldBoot, copy_slot_cfg};
 use crate::bootstate::{BootState, Other, Slot, Trial};
 use crate::outcome::Exit;
 use crate::request::Refusal;
-use crate::target::{Body, Inventory, RelPath, TargetFile, label};
+use crate::target::{Body, Inventory, TargetFile, label};
 use crate::upgrade::{OwnError, SlotPlace, UpgradeFacts};
 
 /// What is known of a host that was taken over.
@@ -125,13 +125,7 @@ fn copy_files(
     // Old initial file systems find labels for certain; UUIDs only those that are told so.
     let by_label = old.boot.root().is_some_and(|root| root.starts_with("LABEL="));
     let root = if by_label { format!("LABEL={label}") } else { format!("UUID={}", place.fs_uuid) };
-    let folder = |path: &str| TargetFile {
-        path: RelPath::new(path).expect("a relative path"),
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        body: Body::Directory,
-    };
+    let folder = |path| TargetFile::root(path, 0o755, Body::Directory);
     vec![
         folder("boot/xenhost"),
         TargetFile::file("boot/xenhost/slot.cfg", 0o644, copy_slot_cfg(&old.boot.with_root(&root))),

@@ -9,7 +9,7 @@ use super::facts::Complete;
 use crate::bootcfg::{BootConf, BootConfError, BootFiles, root_argument, slot_cfg};
 use crate::bootstate::Slot;
 use crate::release::Manifest;
-use crate::target::{Body, Inventory, RelPath, TargetFile};
+use crate::target::{Body, Inventory, TargetFile};
 
 /// The marker of a finished slot, written last before the final check of the file system.
 pub const MARKER: &str = "etc/xenhost/complete.json";
@@ -71,13 +71,7 @@ pub fn own_files(
         installed_by: env!("CARGO_PKG_VERSION").to_owned(),
         ..old.clone()
     };
-    let folder = |path: &str| TargetFile {
-        path: RelPath::new(path).expect("a relative path"),
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        body: Body::Directory,
-    };
+    let folder = |path| TargetFile::root(path, 0o755, Body::Directory);
     Ok(vec![
         folder("etc/xenhost"),
         TargetFile::file("etc/xenhost/inventory.json", 0o644, inventory.to_text()),
