@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 use super::Machine;
-use super::console::Console;
+use super::console::{Console, last_lines};
 use crate::failure::{Failure, Result, ensure};
 
 const PROMPT_LIMIT: Duration = Duration::from_secs(120);
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// How often the shell on the port is asked for. Each waits `ANSWER_LIMIT`.
+const START_ATTEMPTS: u32 = 6;
 const LOGIN_ATTEMPTS: u32 = 8;
 /// The shell is started from the serial console with this; short, for it is typed.
 /// The port can be opened once, so that all three streams share one description.
@@ -59,12 +61,25 @@ fn try_log_in(machine: &mut Machine, password: &str) -> Result<bool> {
 }
 
 /// Starts a shell on the port from the prompt that the serial console shows.
+///
+/// Typing is lost where a getty or the kernel takes the console for itself in that moment, hence
+/// the attempts. A shell that was merely slow keeps the port: the second one finds it busy, and
+/// what the port was sent before is answered first.
 pub(crate) fn start(machine: &mut Machine) -> Result<Shell> {
-    machine.serial.type_line(START)?;
-    let port = machine.open_port()?;
-    let mut shell = Shell { port, count: 0 };
-    shell.run("true", PROMPT_LIMIT)?;
-    Ok(shell)
+    let mut shell = Shell { port: machine.open_port()?, count: 0 };
+    let mut last = None;
+    for _ in 0..START_ATTEMPTS {
+        machine.serial.type_line(START)?;
+        match shell.run("true", ANSWER_LIMIT) {
+            Ok(_) => return Ok(shell),
+            Err(failure) => last = Some(failure),
+        }
+    }
+    let why = last.map_or_else(String::new, |failure| format!(": {failure}"));
+    Err(Failure::check(format!(
+        "no shell on the port{why}\nthe serial console says\n{}",
+        last_lines(&machine.serial.text())
+    )))
 }
 
 impl Shell {
