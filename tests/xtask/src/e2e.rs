@@ -20,6 +20,7 @@ mod small;
 mod takeover;
 mod unattended;
 mod upgrade;
+mod upgrade_bios;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -88,6 +89,8 @@ const SCENARIOS: &[Scenario] = &[
     scenario("facts", 5, "machines as `facts` sees them, against the recordings", facts::record),
     scenario("package-reinstall", 14, "kernel and Xen reinstalled, power cut", packages::reinstall),
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
+    scenario("upgrade-bios", 24, "the same by BIOS; once by the menu", upgrade_bios::modern),
+    scenario("upgrade-legacy", 24, "the same with 4 GiB slots and an MBR", upgrade_bios::legacy),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
     scenario("upgrade-unwell", 22, "new system comes up and is not well", upgrade::unwell),
     scenario(

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::demo;
-use crate::disks::TARGET;
+use crate::disks::{self, TARGET};
 use crate::dom0;
 use crate::failure::Result;
 use crate::lab::Lab;
@@ -79,6 +79,29 @@ fn at_a_shell(
         }
         machine.cut_power()
     })
+}
+
+/// The menu's sixth entry starts the previous system once, and writes nothing for it.
+pub(super) fn previous_once(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    disks: &[Disk],
+    says: &str,
+) -> Result<()> {
+    let disk = &disks.first().expect("the host's disk").path;
+    let before = crate::digest::disk(disk)?;
+    let spec = dom0::spec(lab, name, firmware, disks);
+    lab.report.stage(&format!("{name}: the previous system, once"), |tick| {
+        let mut machine = spec.start()?;
+        machine.serial.wait_for_any(&["previous system for one boot"], MENU_LIMIT, tick)?;
+        machine.serial.type_line(&"\x1b[B".repeat(5))?;
+        machine.serial.wait_for_any(&[says], MENU_LIMIT, tick)?;
+        // Dom0 writes as every running system does; what starts it must not.
+        machine.serial.wait_for_any(&[dom0::XEN_BANNER], dom0::XEN_LIMIT, tick)?;
+        machine.cut_power()
+    })?;
+    disks::check_unchanged(disk, &before)
 }
 
 /// A disk boots in the firmware that it was not installed in, and no boot needs an entry in NVRAM:

@@ -8,7 +8,7 @@ use crate::install;
 use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware, MediumKind};
 
-const GIB: u64 = 20;
+pub(super) const GIB: u64 = 20;
 
 pub(super) fn uefi(lab: &mut Lab) -> Result<()> {
     whole_path(lab, "legacy-uefi", Firmware::Uefi, "gpt")

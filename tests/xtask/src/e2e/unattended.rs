@@ -30,7 +30,7 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
     let done = ["carries the deployment next already"];
     meet(lab, "again", (&iso, &disks), ("untouched", &done))?;
 
-    let mut dom0 = upgrade::boot(lab, NAME, &disks)?;
+    let mut dom0 = upgrade::boot(lab, NAME, Firmware::Uefi, &disks)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda2$'")?;
     dom0.must("host-installer status | grep -q 'boots: slot b, else a'")?;
     dom0.power_off(lab, NAME)?;

@@ -39,58 +39,108 @@ const WAS: &str = "upgraded.identity";
 /// A disk that has been installed, blessed and upgraded, at rest before its trial; and the disk
 /// with the next release.
 fn upgraded(lab: &mut Lab, name: &str) -> Result<Vec<Disk>> {
-    let release = lab.shared("next.img", next_release)?;
-    let release = Disk { path: release, serial: RELEASE };
     let upgraded = lab.shared("upgraded.img", |lab, place| {
         let target = lab.installed_copy(Firmware::Uefi, "upgraded")?;
-        let disks = [Disk { path: target.clone(), serial: TARGET }, release.clone()];
-        let mut dom0 = boot(lab, "upgraded", &disks)?;
-        let identity = dom0.must(IDENTITY)?;
+        let disks = with_release(lab, &target)?;
+        let identity = upgrade_running(lab, "upgraded", Firmware::Uefi, &disks)?;
         std::fs::write(lab.root.join(WAS), identity).at("writing", Path::new(WAS))?;
-        println!("{}", dom0.must(LITTLE_SWAPPED)?);
-        upgrade(lab, "upgraded", &mut dom0)?;
-        println!("{}", dom0.must(LITTLE_SWAPPED)?);
-        let refused = dom0.shell.run("host-installer upgrade --release /mnt", UPGRADE_LIMIT)?;
-        ensure(refused.code == 16 && refused.output.contains("on trial"), || {
-            format!("a second upgrade ended with {}: {}", refused.code, refused.output)
-        })?;
-        dom0.power_off(lab, "upgraded")?;
         std::fs::rename(&target, place).at("naming", place)
     })?;
     let copy = lab.run.join(format!("{name}.img"));
     disks::copy(&upgraded, &copy)?;
-    Ok(vec![Disk { path: copy, serial: TARGET }, release])
+    with_release(lab, &copy)
 }
 
-/// Release 1, upgrade on the running host, trial, blessed, rollback, and forward again.
-pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
-    let disks = upgraded(lab, "upgrade")?;
-    let was = lab.root.join(WAS);
-    let was = std::fs::read_to_string(&was).at("reading", &was)?;
-    let mut dom0 = boot(lab, "upgrade-new", &disks)?;
+/// The disk of a host, and one with the next release.
+pub(super) fn with_release(lab: &mut Lab, host: &Path) -> Result<Vec<Disk>> {
+    let release = lab.shared("next.img", next_release)?;
+    let host = Disk { path: host.to_owned(), serial: TARGET };
+    Ok(vec![host, Disk { path: release, serial: RELEASE }])
+}
+
+/// Boots an installed disk, upgrades it on the running host, and switches that off before the
+/// trial. Gives what [`IDENTITY`] said.
+pub(super) fn upgrade_running(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    disks: &[Disk],
+) -> Result<String> {
+    let mut dom0 = boot(lab, name, firmware, disks)?;
+    let identity = dom0.must(IDENTITY)?;
+    println!("{}", dom0.must(LITTLE_SWAPPED)?);
+    upgrade(lab, name, &mut dom0)?;
+    println!("{}", dom0.must(LITTLE_SWAPPED)?);
+    let refused = dom0.shell.run("host-installer upgrade --release /mnt", UPGRADE_LIMIT)?;
+    ensure(refused.code == 16 && refused.output.contains("on trial"), || {
+        format!("a second upgrade ended with {}: {}", refused.code, refused.output)
+    })?;
+    dom0.power_off(lab, name)?;
+    Ok(identity)
+}
+
+/// The trial of the new system, which ends well; and back from it, on the running host.
+pub(super) fn tried_and_left(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    disks: &[Disk],
+    identity: &str,
+) -> Result<()> {
+    let name = format!("{name}-new");
+    let mut dom0 = boot(lab, &name, firmware, disks)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda2$'")?;
     dom0.must(&format!("host-installer status | grep -q ' {NEXT},'"))?;
     dom0.must("host-installer status | grep -q 'boots: slot b, else a'")?;
-    ensure(dom0.must(IDENTITY)? == was, || "the new system is another machine".to_owned())?;
+    ensure(dom0.must(IDENTITY)? == identity, || "the new system is another machine".to_owned())?;
     dom0.check_all(&[("no unit failed", "! systemctl --failed --no-legend --plain | grep .")])?;
     dom0.must("host-installer rollback --check | grep 'slot a would boot'")?;
     dom0.must("host-installer verify")?;
     dom0.must("host-installer rollback | grep 'slot a boots from now on'")?;
-    dom0.power_off(lab, "upgrade-new")?;
+    dom0.power_off(lab, &name)
+}
 
-    let mut dom0 = boot(lab, "upgrade-back", &disks)?;
+/// The old system, which boots again; `in_dom0` is done in it.
+pub(super) fn back(
+    lab: &mut Lab,
+    name: &str,
+    firmware: Firmware,
+    disks: &[Disk],
+    in_dom0: &[&str],
+) -> Result<()> {
+    let mut dom0 = boot(lab, &format!("{name}-back"), firmware, disks)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda1$'")?;
     dom0.must("host-installer status | grep -q 'boots: slot a, else b'")?;
-    dom0.cut_power()?;
-    let words = ["slot b boots from now on", "DISK STATE: new system boots"];
-    boots::in_rescue(lab, "upgrade-rescue", &disks, "host-installer rollback", &words)?;
-    let spec = dom0::spec(lab, "upgrade-again", Firmware::Uefi, &disks);
+    for command in in_dom0 {
+        dom0.must(command)?;
+    }
+    dom0.cut_power()
+}
+
+/// What a rollback says that goes forward again.
+pub(super) const FORWARD: [&str; 2] = ["slot b boots from now on", "DISK STATE: new system boots"];
+
+/// The machine starts slot b now.
+pub(super) fn forward(lab: &mut Lab, name: &str, firmware: Firmware, disks: &[Disk]) -> Result<()> {
+    let spec = dom0::spec(lab, &format!("{name}-again"), firmware, disks);
     let machine = dom0::start(lab, &spec)?;
     let text = machine.serial.text();
     ensure(text.contains("xenhost: booting slot b"), || {
-        format!("the rollback of the rescue entry did not choose slot b:\n{text}")
+        format!("the rollback did not choose slot b:\n{text}")
     })?;
     machine.cut_power()
+}
+
+/// Release 1, upgrade on the running host, trial, blessed, rollback, and forward again.
+pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
+    const NAME: &str = "upgrade";
+    let disks = upgraded(lab, NAME)?;
+    let was = lab.root.join(WAS);
+    let was = std::fs::read_to_string(&was).at("reading", &was)?;
+    tried_and_left(lab, NAME, Firmware::Uefi, &disks, &was)?;
+    back(lab, NAME, Firmware::Uefi, &disks, &[])?;
+    boots::in_rescue(lab, "upgrade-rescue", &disks, "host-installer rollback", &FORWARD)?;
+    forward(lab, NAME, Firmware::Uefi, &disks)
 }
 
 /// A way to break the new system before its first boot.
@@ -221,8 +271,8 @@ pub(super) fn falls_back(
     Ok(dom0)
 }
 
-pub(super) fn boot(lab: &mut Lab, name: &str, disks: &[Disk]) -> Result<Dom0> {
-    let mut dom0 = dom0::boot(lab, name, Firmware::Uefi, disks)?;
+pub(super) fn boot(lab: &mut Lab, name: &str, firmware: Firmware, disks: &[Disk]) -> Result<Dom0> {
+    let mut dom0 = dom0::boot(lab, name, firmware, disks)?;
     dom0.wait_ready(lab, name)?;
     Ok(dom0)
 }
