@@ -91,6 +91,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("upgrade", 24, "upgrade, trial, rollback, forward", upgrade::there_and_back),
     scenario("upgrade-bios", 24, "the same by BIOS; once by the menu", upgrade_bios::modern),
     scenario("upgrade-legacy", 24, "the same with 4 GiB slots and an MBR", upgrade_bios::legacy),
+    scenario("upgrade-rescue", 4, "from the rescue entry", upgrade_bios::rescue),
     scenario("upgrade-dies", 24, "new Xen missing, new kernel panics", upgrade::dies),
     scenario("upgrade-unwell", 22, "new system comes up and is not well", upgrade::unwell),
     scenario(

@@ -30,6 +30,12 @@ pub(super) fn rescue(lab: &mut Lab) -> Result<()> {
     in_rescue(lab, "rescue", &disks, "host-installer facts", &[TARGET, "root-"])
 }
 
+/// The line of a shell that performs what `command` plans, as it plans it.
+pub(super) fn confirmed(command: &str) -> String {
+    let digest = r#"sed -n 's/^  "digest": "\(.*\)".*/\1/p'"#;
+    format!("{command} --confirm $({command} --json 2>/dev/null | {digest})")
+}
+
 /// Types a command at the prompt of the rescue entry, waits for words in what it says, one after
 /// the other, and cuts the power.
 pub(super) fn in_rescue(

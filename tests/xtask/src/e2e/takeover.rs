@@ -109,9 +109,7 @@ fn take_over_from_medium(lab: &mut Lab, disk: &Path) -> Result<()> {
     // Nobody reads the answers: the rescue entry installs nothing.
     let iso = lab.iso(NAME, &Answers::default())?;
     let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
-    let digest =
-        r#"$(host-installer upgrade --json 2>/dev/null | sed -n 's/^  "digest": "\(.*\)".*/\1/p')"#;
-    let command = format!("host-installer upgrade --confirm {digest}");
+    let command = boots::confirmed("host-installer upgrade");
     let words = [
         "write the dom0 image to root",
         "give root its UUID",

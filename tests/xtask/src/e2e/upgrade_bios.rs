@@ -1,8 +1,9 @@
-//! Upgrade of running hosts that start by BIOS: on a disk with a GPT, and on a small one with an MBR.
+//! Upgrade of hosts that start by BIOS: while they run, on a disk with a GPT and on a small one with
+//! an MBR; and from the rescue entry.
 
 use std::path::Path;
 
-use super::{boots, small, upgrade};
+use super::{at_rest, boots, small, upgrade};
 use crate::answers::Answers;
 use crate::failure::Result;
 use crate::install;
@@ -30,6 +31,22 @@ pub(super) fn legacy(lab: &mut Lab) -> Result<()> {
     let bench = install::install_on(lab, NAME, BIOS, MediumKind::Cd, small::GIB)?;
     let forward = "host-installer rollback | grep 'slot b boots from now on'";
     let disks = back_again(lab, NAME, &bench.target, &[forward])?;
+    upgrade::forward(lab, NAME, BIOS, &disks)
+}
+
+/// From the rescue entry of the disk itself, with the release on another disk.
+pub(super) fn rescue(lab: &mut Lab) -> Result<()> {
+    const NAME: &str = "upgrade-rescue";
+    let host = at_rest::blessed(lab, NAME)?;
+    let disks = upgrade::with_release(lab, &host)?;
+    let upgrade = boots::confirmed("host-installer upgrade --release /mnt");
+    let command = format!("mkdir -p /mnt && mount -o ro /dev/vdb /mnt && {upgrade}");
+    let words = [
+        "write the dom0 image to",
+        "the new system boots from now on",
+        "DISK STATE: new system boots",
+    ];
+    boots::in_rescue(lab, NAME, &disks, &command, &words)?;
     upgrade::forward(lab, NAME, BIOS, &disks)
 }
 
