@@ -146,7 +146,8 @@ pub fn bless(world: &mut dyn World, limits: Limits) -> Result<Outcome, BlessErro
     let state = boot.state()?;
     let (tries, reason) = (boot.tries()?, boot.reason()?);
     if let Some(told) = aside(state, tries, inventory.slot, reason.as_deref()) {
-        announce(world.root(), &told)?;
+        let is_chosen = state.slot == inventory.slot;
+        announce(world.root(), &told, if is_chosen { NO_WAY_BACK } else { ROLLBACK })?;
         return Ok(Outcome::Aside { told });
     }
     no_announcement(world.root())?;
@@ -188,13 +189,16 @@ pub fn boot_state(world: &mut dyn World) -> Result<Boot, BlessError> {
 /// Part of the message of the day, until the next boot.
 const ANNOUNCEMENT: &str = "run/motd.d/xenhost";
 
-fn announce(root: &Path, told: &str) -> Result<(), BlessError> {
+const ROLLBACK: &str = "`host-installer status` says more; `host-installer rollback` makes the \
+                        running system the chosen one.";
+const NO_WAY_BACK: &str = "`host-installer status` says more; `host-installer upgrade` from the \
+                           medium begins the takeover over.";
+
+fn announce(root: &Path, told: &str, more: &str) -> Result<(), BlessError> {
     let path = root.join(ANNOUNCEMENT);
     let error = |source| BlessError::File { path: path.clone(), source };
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(error)?;
-    let more = "`host-installer status` says more; `host-installer rollback` makes the running \
-                system the chosen one.";
     std::fs::write(&path, format!("xenhost: NOT the chosen system: {told}.\n{more}\n"))
         .map_err(error)
 }

@@ -17,6 +17,7 @@ mod by_answers;
 mod check;
 mod console;
 mod dom0;
+mod give_up;
 mod image_arg;
 mod init;
 mod inputs;

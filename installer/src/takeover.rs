@@ -12,17 +12,21 @@ use installer_core::outcome::{DiskState, Exit};
 use installer_core::takeover::{ON_TRIAL, TakeoverPlan, TakeoverStep, old_boot};
 use installer_core::target::{self, label};
 use installer_core::upgrade::{OwnError, SlotPlace, marker_file};
+use partitioner::block::BlockIo;
+use partitioner::block::window::Window;
 use partitioner::gpt;
 use partitioner::head::core_for;
 use partitioner::layout::{Role, Scheme};
-use partitioner::table::Planned;
+use partitioner::table::{Planned, TablePlan};
 use partitioner::units::Extent;
 use partitioner::write::commit::CommitError;
 use partitioner::write::{self, WriteError, takeover as steps};
 
 pub mod finish;
 pub mod read;
+mod retry;
 
+use crate::bless::BootFiles;
 use crate::cancel::Cancel;
 use crate::engine::boot::BootVolume;
 use crate::engine::{self, Failure, PROGRAMS, StepError, verify};
@@ -61,7 +65,11 @@ pub fn run(
         })
         .or_else(|error| excuse(step, error, tell))
         .map_err(|error| fail(Some(step), error, state, plan))?;
-        if step == TakeoverStep::Commit {
+        if step == TakeoverStep::Retry {
+            retry::commit(plan, host)?;
+            state = DiskState::NewSystemBoots;
+            tell(Event::Committed);
+        } else if step == TakeoverStep::Commit {
             state = DiskState::NewSystemBootsCleanupPending;
             tell(Event::Committed);
         } else if step == TakeoverStep::Settle {
@@ -122,16 +130,26 @@ fn unsure(plan: &TakeoverPlan) -> DiskState {
 fn prepare(
     plan: &TakeoverPlan,
     release: &Release,
-    host: &dyn Host,
+    host: &mut dyn Host,
 ) -> Result<LoaderFiles, StepError> {
     engine::check_means(release, &plan.host.release.build, &PROGRAMS)?;
     host.check_room(release.bytes_written())?;
     let loader = release.read_loader_files()?;
+    if let Some(trial) = &plan.facts.trial {
+        retry::unchanged(plan, trial, host)?;
+        return Ok(loader);
+    }
     write::lba0(&plan.tables.trial, &loader.boot_img)?;
     if let Some(place) = plan.tables.trial.head.core_a {
         core_for(&loader.core_img, place)?;
     }
     Ok(loader)
+}
+
+fn boot_files<'h>(table: &TablePlan, host: &'h mut dyn Host) -> Result<BootFiles<'h>, StepError> {
+    let extent = table.partition(Role::Boot).ok_or(HostError::NoPartition { role: Role::Boot })?;
+    let window: Box<dyn BlockIo + 'h> = Box::new(Window::new(host.disk(), extent.extent)?);
+    Ok(BootFiles::open(window)?)
 }
 
 /// One step's surroundings.
@@ -194,6 +212,8 @@ impl Work<'_> {
                 self.host.boot_entry(&entry)?;
                 Ok(())
             }
+            // Its failure has more to tell than a step's.
+            TakeoverStep::Retry => Ok(()),
         }
     }
 
@@ -262,6 +282,19 @@ impl Work<'_> {
 
     /// Reads all that the new system needs from the disk, as a boot would.
     fn verify(&mut self) -> Result<(), StepError> {
+        let plan = self.plan;
+        match &plan.facts.trial {
+            Some(trial) => retry::unchanged(plan, trial, self.host)?,
+            None => self.verify_disk()?,
+        }
+        let facts = &plan.facts.disk;
+        let root =
+            SlotRoot::open(Path::new(&facts.path), facts.block_size, self.extent(Role::Root)?)?;
+        upgrade::whole(&root, self.place()?, self.release.manifest(), &plan.host.boot_files)
+    }
+
+    /// What lies outside the slots.
+    fn verify_disk(&mut self) -> Result<(), StepError> {
         let (plan, boot) = (self.plan, self.extent(Role::Boot)?);
         let trial = &plan.tables.trial;
         let disk = self.host.disk();
@@ -274,11 +307,7 @@ impl Work<'_> {
         if plan.tables.source == Scheme::Mbr {
             verify::primary(disk, &blocks)?;
         }
-        verify::boot_state(disk, boot, ON_TRIAL)?;
-        let facts = &plan.facts.disk;
-        let root =
-            SlotRoot::open(Path::new(&facts.path), facts.block_size, self.extent(Role::Root)?)?;
-        upgrade::whole(&root, self.place()?, self.release.manifest(), &plan.host.boot_files)
+        verify::boot_state(disk, boot, ON_TRIAL)
     }
 }
 

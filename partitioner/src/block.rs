@@ -15,7 +15,7 @@ pub mod window;
 
 use rustix::io::Errno;
 
-use crate::units::{BlockSize, Extent, Lba};
+use crate::units::{BlockSize, Bytes, Extent, Lba};
 
 /// What can go wrong with one read, write or flush.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,28 @@ pub trait BlockIo: std::fmt::Debug + Send {
     fn flush(&mut self) -> Result<(), IoError>;
     /// Makes the blocks read as zero, by the cheapest way the device has.
     fn zero(&mut self, extent: Extent) -> Result<(), IoError>;
+    /// Whether the blocks read as zero. They are read up to the first that does not, but for what
+    /// the device knows to be a hole.
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        within(self, extent)?;
+        let step = PIECE.blocks_floor(self.block_size()).max(1);
+        let mut at = extent.first();
+        while let Some(left) = Extent::new(at, extent.last()) {
+            let blocks = left.blocks().min(step);
+            let len = blocks.saturating_mul(self.block_size().bytes());
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+            self.read(at, &mut bytes)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            at = at.checked_add(blocks).unwrap_or(Lba::new(u64::MAX));
+        }
+        Ok(true)
+    }
 }
+
+/// How much is read at once to see whether it is zero.
+const PIECE: Bytes = Bytes::mib(1);
 
 /// Forwards to what a box holds, so that wrappers can be stacked.
 impl<D: BlockIo + ?Sized> BlockIo for Box<D> {
@@ -90,6 +111,9 @@ impl<D: BlockIo + ?Sized> BlockIo for Box<D> {
     }
     fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
         (**self).zero(extent)
+    }
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        (**self).is_zero(extent)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::inspect::ext4::{Unreadable, ask, file};
 use crate::inspect::{Found, Inspection, Table};
 use crate::layout::Kind;
 use crate::sr::lvm::group::shown;
+use crate::takeover::{OLD_BOOT, OLD_ROOT};
 use crate::units::Bytes;
 
 const OWN_INVENTORY: &str = "/etc/xenhost/inventory.json";
@@ -193,7 +194,11 @@ fn installation(
         root: root.number,
         backup: backup(parts, root, system, systems),
         logs,
-        boot: number(&|one| is_boot(one) && !one.is_utility()),
+        boot: match root.number {
+            // Beside a new system on trial, whose boot partition is another.
+            OLD_ROOT => number(&|one| one.number == OLD_BOOT),
+            _ => number(&|one| is_boot(one) && !one.is_utility()),
+        },
         swap: number(&|one| is_type(one, Kind::LinuxSwap)),
         sr: number(&|one| is_type(one, Kind::LinuxLvm)),
         utility: number(&Found::is_utility),
@@ -203,14 +208,15 @@ fn installation(
     }
 }
 
-/// The partition whose number follows that of root, unless it is of another installation.
+/// The partition whose number follows that of root, unless it is of another installation. An old
+/// root beside a new system has its boot partition there.
 fn backup(
     parts: &[Found],
     root: &Found,
     system: &System,
     systems: &BTreeMap<u32, System>,
 ) -> Option<Backup> {
-    let next = root.number.checked_add(1)?;
+    let next = root.number.checked_add(1).filter(|next| *next != OLD_BOOT)?;
     let one = parts.iter().find(|one| one.number == next)?;
     if is_boot(one) || is_type(one, Kind::LinuxLvm) || is_type(one, Kind::LinuxSwap) {
         return None;

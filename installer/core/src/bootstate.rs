@@ -19,6 +19,8 @@ pub const BLOCK_BYTES: usize = 1024;
 pub const LIVE_BYTES: usize = 512;
 /// Boots that a system on trial gets.
 pub const TRIES: u8 = 3;
+/// The reason of a trial that an administrator has given up.
+pub const GIVEN_UP: &str = "given up with `host-installer rollback`";
 const MAGIC: &str = "# GRUB Environment Block\n";
 
 /// One of the two partitions that hold a dom0.

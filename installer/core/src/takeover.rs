@@ -10,7 +10,10 @@ use partitioner::ids::{Guid, Ids};
 use partitioner::installations::Installation;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::{Compat, Geometry, SrChoice};
-use partitioner::takeover::{OldNumbers, Takeover, TakeoverRequest, plan_takeover};
+use partitioner::takeover::{
+    OldNumbers, SrProof, Takeover, TakeoverRequest, plan_takeover, trial_write_set,
+};
+use partitioner::units::Extent;
 use partitioner::write::takeover as write;
 
 mod facts;
@@ -20,12 +23,14 @@ pub mod old_boot;
 mod refuse;
 mod render;
 mod rerun;
+mod retry;
 mod step;
 pub mod xenserver;
 
-pub use facts::{MachineSize, OldRoot, TakeoverFacts};
+pub use facts::{MachineSize, OldRoot, TakeoverFacts, TrialFacts};
 pub use host::TakenOver;
 pub use render::{render, to_json};
+pub use retry::Failed;
 pub use step::{FinishStep, TakeoverStep};
 
 use crate::bootstate::{BootState, Other, Slot, Trial};
@@ -50,6 +55,8 @@ pub struct TakeoverPlan {
     pub resumed: bool,
     /// It had our boot code in LBA 0 already: what was there before.
     pub switch_back: Option<Vec<u8>>,
+    /// An earlier one came as far as its trial, which failed; it is begun over in slot a.
+    pub failed: Option<Failed>,
     pub tables: Takeover,
     /// The new host, as if it had been installed with the final table.
     pub host: Plan,
@@ -78,9 +85,15 @@ impl TakeoverPlan {
         let partuuid = table.partuuid(table.partition(Role::Root)?);
         Some(SlotPlace { slot: Slot::A, partuuid, fs_uuid: self.host.ids.root_a })
     }
-}
 
-impl TakeoverPlan {
+    /// Every block that may be written.
+    pub fn write_set(&self) -> Vec<Extent> {
+        match &self.facts.trial {
+            None => trial_write_set(&self.tables),
+            Some(trial) => retry::write_set(self, trial),
+        }
+    }
+
     /// The files of the new system that depend on the host; `/etc/shadow` aside.
     pub fn files(&self) -> Vec<TargetFile> {
         host::files(self)
@@ -94,7 +107,10 @@ pub fn plan(
     ids: &mut Ids,
 ) -> Result<TakeoverPlan, Refusal> {
     let (old, root) = refuse::one(facts)?;
-    refuse::shape(facts, old)?;
+    match &facts.trial {
+        None => refuse::shape(facts, old)?,
+        Some(trial) => retry::allowed(facts, trial)?,
+    }
     refuse::pool(old)?;
     let proof = refuse::storage(facts, old)?;
     refuse::root(old, root)?;
@@ -104,36 +120,31 @@ pub fn plan(
         unsuitable(format!("how {} is started is not known: {why}", refuse::named(old)))
             .hint("there would be nothing to fall back to")
     })?;
-    let firmware = firmware_of(facts, old);
+    let firmware = match &facts.trial {
+        None => firmware_of(facts, old),
+        Some(trial) => retry::firmware(facts, trial),
+    };
     refuse::firmware(facts, firmware)?;
     let carried = root.carried.clone()?;
-    let wish = TakeoverRequest {
-        firmware: firmware.into(),
-        boot_size: None,
-        sr: SrChoice::Rest,
-        compat: Compat::None,
-        old: OldNumbers {
-            root: old.root,
-            backup: old.backup.as_ref().map(|backup| backup.partition),
-            boot: old.boot,
-            sr: old.sr,
-        },
-        proof,
-        loader: facts.loader,
+    let Ground { tables, resumed, switch_back } = match &facts.trial {
+        None => Ground::new(facts, (old, proof), firmware, ids)?,
+        Some(trial) => Ground::of_trial(trial, firmware, ids),
     };
-    let mut tables = tables(facts, &wish, ids)?;
-    let resumed = rerun::adopt(&mut tables, facts)?;
-    let switch_back = facts.saved_lba0.clone().filter(|_| rerun::is_switched(&tables, facts));
     let request = host::request(facts, &carried);
-    let host = host::plan(facts, firmware, &tables, root, manifest, ids)?;
+    let mut host = host::plan(facts, firmware, &tables, root, manifest, ids)?;
+    if let Some(trial) = &facts.trial {
+        (host.ids.root_a, host.ids.root_b) = (trial.dispatch.slot_a, trial.dispatch.slot_b);
+    }
+    let is_retry = facts.trial.is_some();
     let mut plan = TakeoverPlan {
         old: old.clone(),
         old_uuid: root.fs_uuid,
         old_boot,
         resumed,
         switch_back,
-        steps: steps(&tables, firmware),
-        destroys: destroys(facts, old),
+        failed: facts.trial.as_ref().map(retry::failed),
+        steps: if is_retry { retry::STEPS.to_vec() } else { steps(&tables, firmware) },
+        destroys: if is_retry { retry::destroys() } else { destroys(facts, old) },
         keeps: keeps(old, root),
         left_behind: carried.left_behind,
         carried: carried.files,
@@ -145,6 +156,49 @@ pub fn plan(
     };
     plan.digest = render::digest(&plan);
     Ok(plan)
+}
+
+/// What the new system is put on.
+struct Ground {
+    tables: Takeover,
+    resumed: bool,
+    switch_back: Option<Vec<u8>>,
+}
+
+impl Ground {
+    /// The disk of the old host, which is to be divided anew.
+    fn new(
+        facts: &TakeoverFacts,
+        (old, proof): (&Installation, SrProof),
+        firmware: Firmware,
+        ids: &mut Ids,
+    ) -> Result<Self, Refusal> {
+        let wish = TakeoverRequest {
+            firmware: firmware.into(),
+            boot_size: None,
+            sr: SrChoice::Rest,
+            compat: Compat::None,
+            old: OldNumbers {
+                root: old.root,
+                backup: old.backup.as_ref().map(|backup| backup.partition),
+                boot: old.boot,
+                sr: old.sr,
+            },
+            proof,
+            loader: facts.loader,
+        };
+        let mut tables = tables(facts, &wish, ids)?;
+        let resumed = rerun::adopt(&mut tables, facts)?;
+        let switched = rerun::is_switched(&tables, facts);
+        let switch_back = facts.saved_lba0.clone().filter(|_| switched);
+        Ok(Self { tables, resumed, switch_back })
+    }
+
+    /// It was divided anew by the takeover whose trial has failed.
+    fn of_trial(trial: &TrialFacts, firmware: Firmware, ids: &mut Ids) -> Self {
+        let tables = retry::tables(trial, firmware, ids);
+        Self { tables, resumed: false, switch_back: None }
+    }
 }
 
 /// Both tables.

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
-use installer_core::bootstate::{reason_block, tries_block};
+use installer_core::bootstate::{GIVEN_UP, reason_block, tries_block};
 use partitioner::block::file::FileDisk;
 use partitioner::block::recorder::{Entry, Log, Recorder};
 use partitioner::units::BlockSize;
@@ -241,6 +241,23 @@ fn a_system_that_is_not_the_chosen_one_changes_nothing() {
     assert_eq!(super::boot_state(&mut dom0).unwrap().aside, Some(told));
     assert_eq!(dom0.writes(), 0);
     assert_eq!(dom0.states(), [Some(TRIAL); 2]);
+}
+
+/// By `rollback` in the system that runs: whoever gave it up wants the old system.
+#[test]
+fn a_takeover_that_was_given_up_is_not_blessed() {
+    let trial =
+        BootState { slot: Slot::A, other: Other::Old, trial: Trial::Pending, generation: 1 };
+    let mut dom0 = Dom0::new(Slot::A, trial);
+    let disk = FileDisk::open(&dom0.boot(), BlockSize::B512).unwrap();
+    let mut files = BootFiles::open(Box::new(disk)).unwrap();
+    files.write_tries(0).unwrap();
+    files.write_reason(GIVEN_UP).unwrap();
+    let Outcome::Aside { told } = dom0.bless() else { panic!("it was given up") };
+    assert!(told.contains("given up"), "{told}");
+    let motd = std::fs::read_to_string(dom0.root().join(ANNOUNCEMENT)).unwrap();
+    assert!(motd.contains("begins the takeover over"), "{motd}");
+    assert_eq!(dom0.states(), [Some(trial); 2]);
 }
 
 #[test]

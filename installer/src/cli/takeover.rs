@@ -10,7 +10,7 @@ use partitioner::block::open;
 use partitioner::ids::Ids;
 use partitioner::inspect::inspect;
 use partitioner::installations::{self, Installation, Product};
-use partitioner::takeover::{final_write_set, trial_write_set};
+use partitioner::takeover::final_write_set;
 
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
@@ -68,7 +68,8 @@ pub(super) fn finish(args: &FinishArgs) -> Outcome {
     )
 }
 
-/// The one disk that carries such a host, where no disk carries one of ours.
+/// The one disk that carries such a host, where no disk carries one of ours. One of ours whose
+/// takeover has failed its trial is none: the old system boots again.
 #[derive(Debug)]
 pub(super) struct OldHost {
     facts: TakeoverFacts,
@@ -90,10 +91,14 @@ impl OldHost {
         };
         let mut found = Vec::new();
         for disk in &disks {
-            if carries_own(disk) {
+            let (own, old) =
+                (carries_own(disk), takeover::read::read(disk, machine, &mut Processes));
+            let failed = matches!(&old, Ok(Some(TakeoverFacts { trial: Some(trial), .. }))
+                if trial.gave_way());
+            if own && !failed {
                 return Ok(None);
             }
-            found.extend(takeover::read::read(disk, machine, &mut Processes)?);
+            found.extend(old?);
         }
         let names: Vec<String> = found.iter().map(|facts| facts.disk.path.clone()).collect();
         let mut found = found.into_iter();
@@ -135,7 +140,7 @@ impl OldHost {
     }
 
     fn open(&self, plan: &TakeoverPlan) -> Result<Box<dyn Host>, Ended> {
-        let (disk, fence) = (&self.facts.disk, trial_write_set(&plan.tables));
+        let (disk, fence) = (&self.facts.disk, plan.write_set());
         Ok(match self.rest {
             Rest::Image => {
                 let host = ImageHost::open(Path::new(&disk.path), disk.block_size, fence);

@@ -10,6 +10,7 @@ use installer_core::facts::DiskFacts;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
 use installer_core::target::{Inventory, RelPath};
+use installer_core::upgrade::rollback::GiveUp;
 use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, role};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use super::console::{self, Style};
 use super::image_arg::ImageArg;
 use super::show::to_json;
 use super::source::ReleaseArgs;
-use super::{Ended, Outcome, install, print, takeover};
+use super::{Ended, Outcome, give_up, install, print, takeover};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
 use crate::engine::Failure;
@@ -137,6 +138,14 @@ impl Target {
             }
             Err(e) => Err(Ended::early(Exit::DiskNotFound, &format!("{INVENTORY}: {e}"))),
         }
+    }
+
+    /// Opens it for the boot state. `other` is a slot that does not run.
+    pub(super) fn site_for_state(&self, other: Slot) -> Result<Box<dyn Site>, Ended> {
+        Ok(match self.rest {
+            Some(rest) => Box::new(AtRest::for_state(rest, &self.facts).map_err(|e| opening(&e))?),
+            None => Box::new(RunningSite::open(&self.facts, role(other)).map_err(|e| opening(&e))?),
+        })
     }
 
     /// Performs the plan that was made of it.
@@ -263,17 +272,16 @@ pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
 /// Goes back, or forward again.
 pub(super) fn roll_back(target: &Target) -> Outcome {
     let facts = &target.facts;
+    if let Some(plan) = GiveUp::plan(facts)? {
+        return give_up::perform(target, plan);
+    }
     let plan = upgrade::rollback::plan(facts)?;
     let unknown = unknown(facts).map_err(|e| unreadable(&e))?;
     for line in &unknown {
         print(&format!("slot {} does not know: {line}\n", plan.to));
     }
-    let site: &mut dyn Site = if let Some(rest) = target.rest {
-        &mut AtRest::for_state(rest, facts).map_err(|e| opening(&e))?
-    } else {
-        &mut RunningSite::open(facts, role(plan.to)).map_err(|e| opening(&e))?
-    };
-    engine::rollback::perform(&plan, site).map_err(|error| Ended {
+    let mut site = target.site_for_state(plan.to)?;
+    engine::rollback::perform(&plan, site.as_mut()).map_err(|error| Ended {
         exit: error.exit(),
         message: format!("rollback: {error}"),
         hint: None,
@@ -321,6 +329,9 @@ fn release_check(dir: &Path) -> Check {
 /// Only says whether the other slot would boot, and what it does not know.
 pub(super) fn check(target: &Target, style: Style) -> Outcome {
     let json = style == Style::Json;
+    if GiveUp::plan(&target.facts)?.is_some() {
+        return give_up::check(json);
+    }
     let plan = upgrade::rollback::plan(&target.facts);
     let unknown = unknown(&target.facts).map_err(|e| unreadable(&e))?;
     let why = plan.as_ref().err();

@@ -1,7 +1,8 @@
 //! The host that performs a plan on a plain image file: no root, no loop device, no mount.
 //!
 //! Tools never see the image. Each file system is made in a sparse file of its own beside the
-//! image, and `settle` copies its data ranges through the fence; its holes become zero.
+//! image, and `settle` copies its data ranges through the fence; its holes become zero, by being
+//! zeroed where they are not zero already. All of it is read back.
 
 use std::fs::{self, File};
 use std::io;
@@ -26,6 +27,8 @@ use crate::ports::{BootEntry, Host, HostError};
 
 /// How much is copied at once.
 const COPY_BYTES: u64 = 4 << 20;
+/// How much of a hole is zeroed at once, where something in it is not zero.
+const HOLE_BYTES: u64 = 1 << 30;
 
 const NO_HOOKS: HostError = HostError::NoHooks { here: "an image file has none" };
 
@@ -154,9 +157,9 @@ impl Host for ImageHost {
         let pieces = pieces(&file, self.bytes(extent), self.disk.block_size().bytes())
             .map_err(file_error("seeking data in", &path))?;
         let copy = Copy { role, file: &file, path: &path, extent };
-        let sums = copy.write(&mut self.disk, &pieces)?;
+        let written = copy.write(&mut self.disk, &pieces)?;
         self.disk.flush()?;
-        copy.read_back(&mut self.disk, &pieces, &sums)?;
+        copy.read_back(&mut self.disk, &written)?;
         // Frees the room at once; what is left is removed with the folder.
         fs::remove_file(&path).map_err(file_error("removing", &path))
     }
@@ -193,7 +196,8 @@ fn file_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> HostEr
     move |source| HostError::File { action, path: path.clone(), source }
 }
 
-/// Bytes `from` to `to`, whole blocks: data of at most `COPY_BYTES`, or a hole of any length.
+/// Bytes `from` to `to`, whole blocks: data of at most `COPY_BYTES`, or a hole of at most
+/// `HOLE_BYTES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Piece {
     from: u64,
@@ -211,9 +215,10 @@ fn pieces(file: &File, length: u64, block: u64) -> io::Result<Vec<Piece>> {
             Err(Errno::NXIO) => length,
             Err(error) => return Err(error.into()),
         };
-        if at < data {
-            all.push(Piece { from: at, to: data, is_data: false });
-            at = data;
+        while at < data {
+            let to = data.min(at + HOLE_BYTES);
+            all.push(Piece { from: at, to, is_data: false });
+            at = to;
         }
         if at < length {
             let end = seek(file, SeekFrom::Hole(at))?.next_multiple_of(block).min(length);
@@ -236,9 +241,13 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// Gives the checksum of each piece of data.
-    fn write(&self, disk: &mut dyn BlockIo, pieces: &[Piece]) -> Result<Vec<u64>, HostError> {
-        let mut sums = Vec::new();
+    /// Gives what was written: each piece with the checksum of its data, or without one for zeros.
+    fn write(
+        &self,
+        disk: &mut dyn BlockIo,
+        pieces: &[Piece],
+    ) -> Result<Vec<(Piece, Option<u64>)>, HostError> {
+        let mut written = Vec::new();
         for piece in pieces {
             let extent = self.place(disk, *piece)?;
             if piece.is_data {
@@ -247,26 +256,32 @@ impl Copy<'_> {
                     .read_exact_at(&mut bytes, piece.from)
                     .map_err(file_error("reading", self.path))?;
                 disk.write(extent.first(), &bytes)?;
-                sums.push(xxh3_64(&bytes));
-            } else {
-                // Tables of inodes and folders may lie in a hole, and have to be zeros here too.
-                // Which holes are free blocks only the file system knows; so all are written.
+                written.push((*piece, Some(xxh3_64(&bytes))));
+            // Tables of inodes and folders may lie in a hole, and have to be zeros here too. Which
+            // holes are free blocks only the file system knows; so all of them are.
+            } else if !disk.is_zero(extent)? {
                 disk.zero(extent)?;
+                written.push((*piece, None));
             }
         }
-        Ok(sums)
+        Ok(written)
     }
 
     fn read_back(
         &self,
         disk: &mut dyn BlockIo,
-        pieces: &[Piece],
-        sums: &[u64],
+        written: &[(Piece, Option<u64>)],
     ) -> Result<(), HostError> {
-        for (piece, sum) in pieces.iter().filter(|p| p.is_data).zip(sums) {
-            let mut bytes = buffer(*piece);
-            disk.read(self.place(disk, *piece)?.first(), &mut bytes)?;
-            if xxh3_64(&bytes) != *sum {
+        for (piece, sum) in written {
+            let extent = self.place(disk, *piece)?;
+            let is_same = if let Some(sum) = sum {
+                let mut bytes = buffer(*piece);
+                disk.read(extent.first(), &mut bytes)?;
+                xxh3_64(&bytes) == *sum
+            } else {
+                disk.is_zero(extent)?
+            };
+            if !is_same {
                 return Err(HostError::ReadBack { role: self.role, bytes: piece.from });
             }
         }
@@ -289,6 +304,8 @@ fn buffer(piece: Piece) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use partitioner::block::IoError;
+
     use super::*;
 
     #[test]
@@ -310,6 +327,63 @@ mod tests {
                 (37888, 65536, false),
             ]
         );
+    }
+
+    /// A disk on which zeroing is not what it says.
+    #[derive(Debug)]
+    struct Deaf(FileDisk);
+
+    impl BlockIo for Deaf {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn block_size(&self) -> BlockSize {
+            self.0.block_size()
+        }
+        fn blocks(&self) -> u64 {
+            self.0.blocks()
+        }
+        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+            self.0.read(first, into)
+        }
+        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+            self.0.write(first, from)
+        }
+        fn flush(&mut self) -> Result<(), IoError> {
+            self.0.flush()
+        }
+        fn zero(&mut self, _extent: Extent) -> Result<(), IoError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn holes_that_do_not_become_zero_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("disk.img");
+        let path = folder.path().join("slot.img");
+        let mut target = FileDisk::create(&image, Bytes::mib(8), BlockSize::B512).unwrap();
+        target.write(Lba::new(9000), &[1; 512]).unwrap();
+        let slot = FileDisk::create(&path, Bytes::mib(8), BlockSize::B512).unwrap();
+        drop(slot);
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        file.write_all_at(&[7; 4096], 1 << 20).unwrap();
+        let extent = Extent::with_len(Lba::new(0), 16384).unwrap();
+        let copy = Copy { role: Role::Backup, file: &file, path: &path, extent };
+        let all = pieces(&file, 8 << 20, 512).unwrap();
+        let mut deaf = Deaf(target);
+        let written = copy.write(&mut deaf, &all).unwrap();
+        // The hole before the data was zero already.
+        assert_eq!(
+            written.iter().map(|(p, sum)| (p.from, sum.is_some())).collect::<Vec<_>>(),
+            [(1 << 20, true), ((1 << 20) + 4096, false)]
+        );
+        let error = copy.read_back(&mut deaf, &written).unwrap_err();
+        assert!(matches!(error, HostError::ReadBack { .. }), "{error}");
+        let mut target = deaf.0;
+        let written = copy.write(&mut target, &all).unwrap();
+        copy.read_back(&mut target, &written).unwrap();
+        assert!(target.is_zero(Extent::with_len(Lba::new(9000), 1).unwrap()).unwrap());
     }
 
     #[test]

@@ -12,8 +12,7 @@ use installer_core::takeover::finish::{FinishFacts, FinishPlan, OldTexts};
 use installer_core::takeover::{FinishStep, TakenOver};
 use installer_core::target::label;
 use installer_core::upgrade::UpgradeFacts;
-use partitioner::block::window::Window;
-use partitioner::block::{BlockIo, IoError, open};
+use partitioner::block::{IoError, open};
 use partitioner::ids::Guid;
 use partitioner::inspect::inspect;
 use partitioner::layout::Role;
@@ -23,8 +22,8 @@ use partitioner::units::{Bytes, Extent, Lba};
 use partitioner::write::takeover as steps;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::boot_files;
 use super::read::{boot, esp_file};
-use crate::bless::BootFiles;
 use crate::cancel::Cancel;
 use crate::engine::{Failure, StepError};
 use crate::payload;
@@ -154,7 +153,7 @@ pub fn run(
 fn prepare(plan: &FinishPlan, host: &mut dyn Host) -> Result<(), StepError> {
     let facts = &plan.facts;
     let want = facts.host.boot.state;
-    let have = boot_files(plan, host)?.state()?;
+    let have = boot_files(&facts.again.takeover.last, host)?.state()?;
     if have != want {
         let (have, want) = (format!("{have:?}"), format!("{want:?}"));
         return Err(StepError::StateChanged { have, want });
@@ -166,13 +165,6 @@ fn prepare(plan: &FinishPlan, host: &mut dyn Host) -> Result<(), StepError> {
         host.check_room(size.get() / 2)?;
     }
     Ok(())
-}
-
-fn boot_files<'h>(plan: &FinishPlan, host: &'h mut dyn Host) -> Result<BootFiles<'h>, StepError> {
-    let boot = plan.facts.again.takeover.last.partition(Role::Boot);
-    let extent = boot.ok_or(HostError::NoPartition { role: Role::Boot })?.extent;
-    let window: Box<dyn BlockIo + 'h> = Box::new(Window::new(host.disk(), extent)?);
-    Ok(BootFiles::open(window)?)
 }
 
 struct Work<'a> {
@@ -191,7 +183,10 @@ impl Work<'_> {
         match step {
             FinishStep::CopyOld => self.copy_old(progress),
             FinishStep::Verify => self.verify(),
-            FinishStep::Other => Ok(boot_files(self.plan, self.host)?.commit(self.plan.other)?),
+            FinishStep::Other => {
+                let table = &again.takeover.last;
+                Ok(boot_files(table, self.host)?.commit(self.plan.other)?)
+            }
             FinishStep::PrepareTable => Ok(steps::prepare_last(self.host.disk(), &again.takeover)?),
             FinishStep::Commit => {
                 steps::commit_last(self.host.disk(), &again.takeover)?;
@@ -268,16 +263,16 @@ impl Work<'_> {
             if self.cancel.is_set() {
                 return Err(StepError::Cancelled);
             }
-            let bytes = self.read_piece(piece)?;
             let start = piece.first().get() - old.first().get();
             let to = Extent::with_len(Lba::new(start), piece.blocks()).unwrap_or(piece);
-            let mut slot = self.host.open_slot(Role::Backup)?;
-            if bytes.iter().any(|byte| *byte != 0) {
-                slot.write(to.first(), &bytes)?;
-                sums.push(Some(xxh3_64(&bytes)));
-            } else {
-                slot.zero(to)?;
+            // Most of it is holes, which an image file knows without a look.
+            if self.host.disk().is_zero(piece)? {
+                self.host.open_slot(Role::Backup)?.zero(to)?;
                 sums.push(None);
+            } else {
+                let bytes = self.read_piece(piece)?;
+                self.host.open_slot(Role::Backup)?.write(to.first(), &bytes)?;
+                sums.push(Some(xxh3_64(&bytes)));
             }
             progress(start + piece.blocks(), old.blocks());
         }
@@ -287,13 +282,17 @@ impl Work<'_> {
 
     fn compare(&mut self, old: Extent, sums: &[Option<u64>]) -> Result<(), StepError> {
         for (piece, sum) in self.pieces(old).into_iter().zip(sums) {
-            let Some(sum) = sum else { continue };
-            let start = piece.first().get() - old.first().get();
+            let start = Lba::new(piece.first().get() - old.first().get());
             let mut slot = self.host.open_slot(Role::Backup)?;
-            let len = piece.blocks() * slot.block_size().bytes();
-            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-            slot.read(Lba::new(start), &mut bytes)?;
-            if xxh3_64(&bytes) != *sum {
+            let is_same = if let Some(sum) = sum {
+                let len = piece.blocks() * slot.block_size().bytes();
+                let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+                slot.read(start, &mut bytes)?;
+                xxh3_64(&bytes) == *sum
+            } else {
+                slot.is_zero(Extent::with_len(start, piece.blocks()).unwrap_or(piece))?
+            };
+            if !is_same {
                 return Err(StepError::ReadBack { what: "copy of the old system", extent: piece });
             }
         }

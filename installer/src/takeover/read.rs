@@ -3,24 +3,27 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use installer_core::bootcfg::Dispatch;
 use installer_core::facts::DiskFacts;
 use installer_core::outcome::Exit;
 use installer_core::request::Refusal;
 use installer_core::takeover::old_boot::{OldBoot, OldBootError};
 use installer_core::takeover::xenserver::carried_over;
-use installer_core::takeover::{MachineSize, OldRoot, TakeoverFacts};
+use installer_core::takeover::{MachineSize, OldRoot, TakeoverFacts, TrialFacts};
 use partitioner::block::window::{Stream, Window};
 use partitioner::block::{BlockIo, open};
-use partitioner::inspect::report::report;
+use partitioner::ids::Guid;
+use partitioner::inspect::report::{Report, report};
 use partitioner::installations::{Installation, Product};
+use partitioner::layout::{Firmware, Role};
 use partitioner::rescue::Saved;
-use partitioner::takeover::OldLoader;
+use partitioner::takeover::{OLD_ROOT, OldLoader, again};
 use partitioner::units::{Extent, Lba};
 
 use crate::call::Run;
 use crate::find_answers::Bounded;
 use crate::upgrade::old_host;
-use crate::upgrade::read::{check, saved_guests};
+use crate::upgrade::read::{boot_record, check, saved_guests};
 use crate::upgrade::root::{Kind, Root, RootError, SlotRoot, text};
 
 /// A configuration file of an old host is smaller.
@@ -30,6 +33,8 @@ const GRUB_CFG: [&str; 2] = ["boot/grub/grub.cfg", "boot/grub2/grub.cfg"];
 const EXTLINUX_CONF: &str = "boot/extlinux.conf";
 /// The same on its EFI system partition.
 pub(super) const ESP_CFG: &str = "EFI/xenserver/grub.cfg";
+/// What our own boot loader finds the slots by, on the boot partition.
+const DISPATCH: &str = "xenhost/dispatch.cfg";
 /// Offsets in an ext superblock (ext4.h): incompatible features, of which bit 2 says that the
 /// journal waits to be replayed.
 const INCOMPAT: usize = 0x60;
@@ -56,6 +61,7 @@ pub fn read(
     let block = usize::try_from(disk.block_size.bytes()).unwrap_or(512);
     let mut lba0 = vec![0; block];
     opened.disk().read(Lba::new(0), &mut lba0).map_err(|e| io(&e))?;
+    let trial = trial(disk, opened.disk(), &found)?;
     let saved = Saved::find(opened.disk()).map_err(|e| io(&e))?;
     let loader = OldLoader::read(opened.disk(), &found.inspection).map_err(|e| io(&e))?;
     let mut roots = Vec::new();
@@ -79,7 +85,41 @@ pub fn read(
         saved_lba0: saved.map(|saved| saved.old_lba0),
         roots,
         machine,
+        trial,
     }))
+}
+
+/// The new system beside the old one, where an earlier takeover has come that far. What lies in
+/// slot a is not relied on: it may be written at this moment.
+fn trial(
+    disk: &DiskFacts,
+    io: &mut dyn BlockIo,
+    found: &Report,
+) -> Result<Option<TrialFacts>, Refusal> {
+    if !found.inspection.partitions.iter().any(|one| one.number == OLD_ROOT) {
+        return Ok(None);
+    }
+    let no = |what: &dyn std::fmt::Display| {
+        let what = format!("{}: a takeover has come as far as its trial: {what}", disk.path);
+        Refusal::new(Exit::NotUpgradeable, what)
+    };
+    // How the disk is started is told by its first block, and no log partition is there yet.
+    let again = again(io, &found.inspection, Firmware::Bios, Guid::NIL).map_err(|e| no(&e))?;
+    let again = again.map_err(|e| no(&e))?;
+    let boot = again.takeover.trial.partition(Role::Boot).map(|planned| planned.extent);
+    let boot = boot.ok_or_else(|| no(&"it has no boot partition"))?;
+    let script = esp_file(io, boot, DISPATCH).unwrap_or_default();
+    let dispatch = Dispatch::parse(&String::from_utf8_lossy(&script));
+    let dispatch = dispatch.ok_or_else(|| no(&format!("{DISPATCH} cannot be read")))?;
+    let is_new = |host: &&Installation| host.product == Product::Xenhost;
+    let system = found.installations.iter().find(is_new).and_then(|host| {
+        host.problem.is_none().then(|| {
+            let name = host.name.as_deref().unwrap_or_default();
+            format!("{name} {}", host.version.as_deref().unwrap_or_default())
+        })
+    });
+    let boot = boot_record(io, boot).map_err(|e| no(&e))?;
+    Ok(Some(TrialFacts { again, boot, dispatch, system }))
 }
 
 /// What was read of a root's surroundings.

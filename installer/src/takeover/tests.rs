@@ -12,6 +12,7 @@ use super::*;
 use crate::call::{Call, Processes, Run};
 use crate::testing;
 
+mod retry;
 mod scene;
 
 use scene::made::{self, database};

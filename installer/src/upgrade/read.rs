@@ -10,8 +10,8 @@ use installer_core::request::Refusal;
 use installer_core::takeover::TakenOver;
 use installer_core::target::Inventory;
 use installer_core::upgrade::{BootRecord, MARKER, SlotFacts, UpgradeFacts, role};
-use partitioner::block::open;
 use partitioner::block::window::Window;
+use partitioner::block::{BlockIo, open};
 use partitioner::head::HeadMap;
 use partitioner::ids::Guid;
 use partitioner::inspect::{Found, GptState, Inspection, Table, inspect};
@@ -22,7 +22,7 @@ use partitioner::takeover::{OLD_BOOT, OLD_ROOT};
 use partitioner::units::{Extent, Lba};
 
 use super::root::{Kind, LiveRoot, Root, SlotRoot, file, text};
-use crate::bless::BootFiles;
+use crate::bless::{BootFiles, StateFileError};
 use crate::call::{Call, Run};
 
 const INVENTORY: &str = "etc/xenhost/inventory.json";
@@ -68,9 +68,7 @@ pub fn read(
         problems.push(format!("partition table: {state}"));
     }
     let boot = table.partition(Role::Boot).ok_or_else(|| no(disk, "it has no boot partition"))?;
-    let boot = boot_record(Window::new(opened.disk(), boot.extent).map_err(|e| io(&e))?)
-        .map(|record| at(record, boot.extent.first()))
-        .map_err(|e| no(disk, e))?;
+    let boot = boot_record(opened.disk(), boot.extent).map_err(|e| no(disk, e))?;
     let mut slots = BTreeMap::new();
     for slot in [Slot::A, Slot::B] {
         if let Some(planned) = table.partition(role(slot)) {
@@ -217,25 +215,23 @@ fn planned(found: &Found, role: Role) -> Planned {
     }
 }
 
-/// The boot state; extents count from the start of the boot partition.
-fn boot_record(volume: Window<'_>) -> Result<BootRecord, crate::bless::StateFileError> {
-    let mut files = BootFiles::open(Box::new(volume))?;
+/// The boot state, which lies in this partition.
+pub(crate) fn boot_record(
+    disk: &mut dyn BlockIo,
+    partition: Extent,
+) -> Result<BootRecord, StateFileError> {
+    let mut files = BootFiles::open(Box::new(Window::new(disk, partition)?))?;
+    let on_disk = |extent: &Extent| {
+        let start = partition.first().checked_add(extent.first().get())?;
+        Extent::with_len(start, extent.blocks())
+    };
     Ok(BootRecord {
         state: files.state()?,
         copies_agree: files.copies_agree()?,
         tries: files.tries()?,
         reason: files.reason()?,
-        extents: files.extents()?,
+        extents: files.extents()?.iter().filter_map(on_disk).collect(),
     })
-}
-
-fn at(record: BootRecord, first: Lba) -> BootRecord {
-    let place = |extent: &Extent| {
-        let start = first.checked_add(extent.first().get())?;
-        Extent::with_len(start, extent.blocks())
-    };
-    let extents = record.extents.iter().filter_map(place).collect();
-    BootRecord { extents, ..record }
 }
 
 fn slot_facts(

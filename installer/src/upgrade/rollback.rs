@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use installer_core::bootstate::{TRIES, Trial};
+use installer_core::bootstate::{GIVEN_UP, TRIES, Trial};
 use installer_core::upgrade::carry::within;
-use installer_core::upgrade::rollback::RollbackPlan;
+use installer_core::upgrade::rollback::{GiveUp, RollbackPlan};
 
 use super::root::{Kind, Root, RootError, text};
 use super::site::Site;
@@ -30,6 +30,19 @@ pub fn perform(plan: &RollbackPlan, site: &mut dyn Site) -> Result<(), StepError
         boot.write_tries(TRIES)?;
     }
     Ok(boot.commit(plan.state)?)
+}
+
+/// Gives up the trial of a takeover: the count is the commit. The reason comes second, since it is
+/// one of a trial that was given up.
+pub fn give_up(plan: GiveUp, site: &mut dyn Site) -> Result<(), StepError> {
+    let mut boot = BootFiles::open(site.open_boot()?)?;
+    let have = boot.state()?;
+    if have != plan.state {
+        let (have, want) = (format!("{have:?}"), format!("{:?}", plan.state));
+        return Err(StepError::StateChanged { have, want });
+    }
+    boot.write_tries(0)?;
+    Ok(boot.write_reason(GIVEN_UP)?)
 }
 
 /// What `here` has and `there`, the system that is gone back to, does not know: one line per thing.

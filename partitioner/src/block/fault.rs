@@ -201,6 +201,16 @@ impl BlockIo for Faulty {
         }
         Err(self.fails("zero", first))
     }
+
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        match self.next() {
+            None | Some(Fault::NoSpace | Fault::Reserved) => self.inner.is_zero(extent),
+            Some(Fault::Corrupt) => Ok(false),
+            Some(Fault::Eio | Fault::Short | Fault::Torn | Fault::Vanish) => {
+                Err(self.fails("read", extent.first()))
+            }
+        }
+    }
 }
 
 /// Turns over one bit.

@@ -68,6 +68,10 @@ impl BlockIo for Fence {
         self.check(extent)?;
         self.inner.zero(extent)
     }
+
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        self.inner.is_zero(extent)
+    }
 }
 
 #[cfg(test)]

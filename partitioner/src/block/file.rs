@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
+use rustix::io::Errno;
 
-use crate::block::{BlockIo, IoError, extent_of, within};
+use crate::block::{BlockIo, IoError, PIECE, extent_of, within};
 use crate::units::{BlockSize, Bytes, Extent, Lba};
 
 /// An image file. A rest at the end that is smaller than a block is not part of the disk.
@@ -106,9 +107,35 @@ impl BlockIo for FileDisk {
         match fallocate(&self.file, flags, start, len) {
             Ok(()) => Ok(()),
             // A file system without holes: zeros are written out.
-            Err(rustix::io::Errno::OPNOTSUPP) => write_zeros(self, extent),
+            Err(Errno::OPNOTSUPP) => write_zeros(self, extent),
             Err(errno) => Err(self.os("zero", extent.first())(errno.into())),
         }
+    }
+
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        within(self, extent)?;
+        let block = self.block_size.bytes();
+        let mut at = extent.first();
+        while at <= extent.last() {
+            let data = match seek(&self.file, SeekFrom::Data(self.offset(at)?)) {
+                Ok(data) => Lba::new(data.checked_div(block).unwrap_or(0)),
+                // A hole up to the end.
+                Err(Errno::NXIO) => break,
+                // A file system that does not tell holes.
+                Err(_) => at,
+            };
+            let step = PIECE.blocks_floor(self.block_size).max(1);
+            let Some(left) = Extent::new(data, extent.last()) else { break };
+            let blocks = left.blocks().min(step);
+            let len = blocks.saturating_mul(block);
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+            self.read(data, &mut bytes)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            at = data.checked_add(blocks).unwrap_or(Lba::new(u64::MAX));
+        }
+        Ok(true)
     }
 }
 
@@ -162,6 +189,63 @@ mod tests {
         let (end, len) = (all.len() - 4096, all.len());
         assert!(all[..4096].iter().chain(&all[end..len]).all(|byte| *byte == 7));
         assert!(all[4096..end].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn zeros_are_told_whether_they_are_holes_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.img");
+        for size in [BlockSize::B512, BlockSize::B4096] {
+            let mut disk = FileDisk::create(&path, Bytes::mib(64), size).unwrap();
+            let extent = |first, last| Extent::new(Lba::new(first), Lba::new(last)).unwrap();
+            let last = disk.blocks() - 1;
+            let block = vec![1; usize::try_from(size.bytes()).unwrap()];
+            assert!(disk.is_zero(extent(0, last)).unwrap());
+            // Zeros that are written are no hole.
+            write_zeros(&mut disk, extent(0, 9)).unwrap();
+            disk.write(Lba::new(last - 2), &block).unwrap();
+            for (first, end, want) in [
+                (0, last, false),
+                (0, last - 3, true),
+                (last - 2, last - 2, false),
+                (last - 1, last, true),
+                (5, 5, true),
+            ] {
+                assert_eq!(disk.is_zero(extent(first, end)).unwrap(), want, "{first}-{end}");
+                // As a device without holes would say.
+                let mut plain = Plain(&mut disk);
+                assert_eq!(plain.is_zero(extent(first, end)).unwrap(), want, "{first}-{end}");
+            }
+            disk.is_zero(extent(0, last + 1)).unwrap_err();
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[derive(Debug)]
+    struct Plain<'d>(&'d mut dyn BlockIo);
+
+    impl BlockIo for Plain<'_> {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn block_size(&self) -> BlockSize {
+            self.0.block_size()
+        }
+        fn blocks(&self) -> u64 {
+            self.0.blocks()
+        }
+        fn read(&mut self, first: Lba, into: &mut [u8]) -> Result<(), IoError> {
+            self.0.read(first, into)
+        }
+        fn write(&mut self, first: Lba, from: &[u8]) -> Result<(), IoError> {
+            self.0.write(first, from)
+        }
+        fn flush(&mut self) -> Result<(), IoError> {
+            self.0.flush()
+        }
+        fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
+            self.0.zero(extent)
+        }
     }
 
     #[test]

@@ -102,6 +102,10 @@ impl BlockIo for Recorder {
         self.log.push(Entry::Zero { extent });
         Ok(())
     }
+
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        self.inner.is_zero(extent)
+    }
 }
 
 /// Does to `disk` what the entry says.

@@ -24,6 +24,11 @@ impl<'a> Window<'a> {
     fn outer(&self, at: Lba) -> Lba {
         Lba::new(self.extent.first().get().saturating_add(at.get()))
     }
+
+    fn outer_extent(&self, extent: Extent) -> Extent {
+        let (first, last) = (self.outer(extent.first()), self.outer(extent.last()));
+        Extent::new(first, last).unwrap_or(self.extent)
+    }
 }
 
 impl BlockIo for Window<'_> {
@@ -55,9 +60,12 @@ impl BlockIo for Window<'_> {
 
     fn zero(&mut self, extent: Extent) -> Result<(), IoError> {
         within(self, extent)?;
-        let (first, last) = (self.outer(extent.first()), self.outer(extent.last()));
-        let outer = Extent::new(first, last).unwrap_or(self.extent);
-        self.inner.zero(outer)
+        self.inner.zero(self.outer_extent(extent))
+    }
+
+    fn is_zero(&mut self, extent: Extent) -> Result<bool, IoError> {
+        within(self, extent)?;
+        self.inner.is_zero(self.outer_extent(extent))
     }
 }
 

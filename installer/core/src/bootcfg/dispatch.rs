@@ -21,6 +21,15 @@ pub fn dispatch_cfg(dispatch: &Dispatch) -> String {
         .replace("@SLOT_B@", &dispatch.slot_b.to_string())
 }
 
+impl Dispatch {
+    /// Reads what a script was made from, also by an older release.
+    pub fn parse(script: &str) -> Option<Self> {
+        let names = script.lines().filter_map(|line| line.trim().strip_prefix("set want="));
+        let mut ids = names.filter_map(|name| name.parse().ok());
+        Some(Self { slot_a: ids.next()?, slot_b: ids.next()? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +41,7 @@ mod tests {
         assert!(text.contains("want=00000000-0000-0000-0000-00000000000a\n"));
         assert!(text.contains("want=00000000-0000-0000-0000-00000000000b\n"));
         assert!(!text.contains('@'));
+        assert_eq!(Dispatch::parse(&text), Some(dispatch));
+        assert_eq!(Dispatch::parse("set want=\nset want=$xenhost_old\n"), None);
     }
 }

@@ -1,9 +1,9 @@
 //! Why the chosen system is not the one that runs, in words for people.
 
-use super::{BootState, Slot, TRIES, Trial};
+use super::{BootState, GIVEN_UP, Slot, TRIES, Trial};
 
 /// What a running system says when the boot state names another one: on the console, in the
-/// message of the day, in `status`. `None` where it runs as chosen.
+/// message of the day, in `status`. `None` where it runs as chosen, and is still meant to.
 ///
 /// `tries` is the counter, `None` where it is damaged; `reason` is what the other system left of
 /// itself. It leaves none when it never came to user space.
@@ -15,7 +15,11 @@ pub fn aside(
 ) -> Option<String> {
     let chosen = state.slot;
     if chosen == running {
-        return None;
+        // A takeover that was given up while it ran is not blessed any more.
+        let given_up = (state.trial, tries, reason) == (Trial::Pending, Some(0), Some(GIVEN_UP));
+        return given_up.then(|| {
+            format!("the trial of slot {running} was given up, another system boots the next time")
+        });
     }
     let why = reason.unwrap_or("none, its user space was never reached, or could not be judged");
     Some(match (state.trial, tries) {
@@ -52,6 +56,8 @@ mod tests {
         let over = BootState { trial: Trial::Over, ..pending };
         let told = |state, tries, reason| aside(state, tries, Slot::A, reason).unwrap();
         assert_eq!(aside(pending, Some(2), Slot::B, Some("x")), None);
+        assert_eq!(aside(pending, Some(0), Slot::B, Some("no bridge")), None, "the third try");
+        assert!(aside(pending, Some(0), Slot::B, Some(GIVEN_UP)).unwrap().contains("given up"));
         let texts = [
             told(over, Some(0), None),
             told(pending, Some(3), None),

@@ -2,12 +2,14 @@
 
 use partitioner::ids::Guid;
 use partitioner::inspect::report::Report;
-use partitioner::takeover::OldLoader;
+use partitioner::takeover::{Again, OldLoader};
 use partitioner::units::Bytes;
 
 use super::old_boot::OldBoot;
 use super::xenserver::{CarriedOver, CarryError};
+use crate::bootcfg::Dispatch;
 use crate::facts::{DiskFacts, Firmware};
+use crate::upgrade::BootRecord;
 
 /// One disk with such a host. Nothing here is a decision.
 #[derive(Clone, Debug)]
@@ -23,6 +25,20 @@ pub struct TakeoverFacts {
     pub roots: Vec<OldRoot>,
     /// How the machine starts, and what it has. `None` for an image file.
     pub machine: Option<MachineSize>,
+    /// The disk is divided anew already, by an earlier takeover.
+    pub trial: Option<TrialFacts>,
+}
+
+/// What an earlier takeover left: a new system on trial, beside the old one.
+#[derive(Clone, Debug)]
+pub struct TrialFacts {
+    /// The tables; the log partition of the final one has no identifier yet.
+    pub again: Again,
+    pub boot: BootRecord,
+    /// By which the boot loader finds the slots.
+    pub dispatch: Dispatch,
+    /// What slot a holds, where it can be read: `xenhost 0.2.0`.
+    pub system: Option<String>,
 }
 
 /// The machine that the disk is in.

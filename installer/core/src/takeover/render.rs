@@ -7,7 +7,7 @@ use partitioner::table::TablePlan;
 use partitioner::units::Bytes;
 use serde_json::{Value, json};
 
-use super::{TakeoverPlan, refuse, scheme};
+use super::{Failed, TakeoverPlan, refuse, scheme};
 use crate::plan::digest::answers;
 use crate::plan::lines;
 use crate::values::sha256;
@@ -25,7 +25,10 @@ pub fn render(plan: &TakeoverPlan) -> String {
     ));
     put(&format!("  Xen {}, Linux {}", release.xen_version, release.kernel_version));
     put(&format!("  on {}", lines::disk(&plan.facts.disk)));
-    put(&format!("  which has {} until now", scheme(plan.tables.source)));
+    match &plan.failed {
+        None => put(&format!("  which has {} until now", scheme(plan.tables.source))),
+        Some(failed) => begun_over(&mut put, failed),
+    }
     if plan.resumed {
         put("  A takeover was cut off before; it is done again, and the old system is whole.");
     }
@@ -47,6 +50,19 @@ pub fn render(plan: &TakeoverPlan) -> String {
     put("The old system boots until the commit, and is fallen back to after three failed boots.");
     put(&format!("Digest: {}", plan.digest));
     page
+}
+
+/// What became of the takeover before.
+fn begun_over(put: &mut impl FnMut(&str), failed: &Failed) {
+    put("  on which a takeover before this one has failed its trial; it is begun over:");
+    put(&match &failed.system {
+        Some(system) => format!("  slot a holds {system}, of which no try is left;"),
+        None => "  no try is left, and what slot a holds cannot be read any more;".to_owned(),
+    });
+    put(&match &failed.reason {
+        Some(reason) => format!("  the reason that it gave: {reason}"),
+        None => "  it gave no reason: its user space was never reached, or not judged".to_owned(),
+    });
 }
 
 fn table(put: &mut impl FnMut(&str), table: &TablePlan) {
@@ -88,6 +104,7 @@ pub fn to_json(plan: &TakeoverPlan) -> Value {
             "version": plan.old.version,
             "table": plan.tables.source,
             "resumed": plan.resumed,
+            "failed": plan.failed,
         },
         "into": {"slot": "a", "version": plan.host.release.version},
         "destroys": plan.destroys,

@@ -30,6 +30,9 @@ pub enum TakeoverStep {
     /// The entries of the table go to their usual place.
     Settle,
     BootEntry,
+    /// After a trial that failed: the block with the count of tries, and the new system boots, on
+    /// trial again.
+    Retry,
 }
 
 const NEW: Role = Role::Root;
@@ -55,6 +58,7 @@ impl TakeoverStep {
             Self::Commit => "the new table counts: the new system boots, on trial".to_owned(),
             Self::Settle => "bring the table to its usual place".to_owned(),
             Self::BootEntry => Step::BootEntry.title(),
+            Self::Retry => "three tries: the new system boots, on trial again".to_owned(),
         }
     }
 }

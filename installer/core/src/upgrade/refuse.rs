@@ -45,6 +45,16 @@ pub(super) fn base(facts: &UpgradeFacts) -> Result<Slot, Refusal> {
         (Trial::Over, _, _) => state.slot,
         (Trial::Pending, Other::A, Some(0)) => Slot::A,
         (Trial::Pending, Other::B, Some(0)) => Slot::B,
+        (Trial::Pending, Other::Old, Some(0)) if facts.running.is_none() => {
+            let what = format!(
+                "the takeover of this host has failed its trial: no try of slot {} is left, and \
+                 the old system boots again",
+                state.slot
+            );
+            return Err(
+                no(what).hint("`host-installer upgrade` without answers begins the takeover over")
+            );
+        }
         (Trial::Pending, _, tries) => {
             let left = tries.map_or("an unreadable number of".to_owned(), |n| n.to_string());
             let what = format!("slot {} is on trial, with {left} tries left", state.slot);

@@ -3,6 +3,8 @@
 //! The roles of the slots are swapped; nothing else is written, so the same command goes forward
 //! again. A system that has never proven itself is on trial again when it is chosen.
 
+use partitioner::layout::Role;
+
 use super::{SlotFacts, UpgradeFacts, newer, refuse};
 use crate::bootstate::{BootState, Other, Slot, Trial};
 use crate::outcome::Exit;
@@ -39,8 +41,8 @@ pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
         }
         Other::Old => {
             return Err(no("the takeover of this host is not finished").hint(
-                "a trial gives way to the old system by itself after three boots; one that \
-                       was blessed is finished with `host-installer finish`",
+                "its new system was blessed, and is the only one that boots until \
+                 `host-installer finish` has copied the old one to slot b",
             ));
         }
     };
@@ -62,6 +64,37 @@ pub fn plan(facts: &UpgradeFacts) -> Result<RollbackPlan, Refusal> {
     let generation = state.generation.saturating_add(1);
     let state = BootState { slot: to, other: from.into(), trial, generation };
     Ok(RollbackPlan { from, to, state })
+}
+
+/// Giving up the trial of a takeover: the old system boots, as it does after three failed boots.
+/// One block, the count of tries; the takeover may be begun over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GiveUp {
+    /// What has to be there.
+    pub state: BootState,
+}
+
+impl GiveUp {
+    /// `Ok(None)` for a host that no takeover is on trial on. [`Exit::Done`] where the old system
+    /// boots already.
+    pub fn plan(facts: &UpgradeFacts) -> Result<Option<Self>, Refusal> {
+        let state = facts.boot.state;
+        if (state.other, state.trial) != (Other::Old, Trial::Pending) {
+            return Ok(None);
+        }
+        refuse::table(facts)?;
+        if facts.table.partition(Role::OldRoot).is_none() {
+            return Err(no("the old system is to be gone back to, and has no partition"));
+        }
+        match facts.boot.tries {
+            Some(0) => Err(Refusal::new(
+                Exit::Done,
+                "no try of the takeover is left: the old system boots from now on",
+            )
+            .hint("`host-installer upgrade` begins the takeover over")),
+            Some(_) | None => Ok(Some(Self { state })),
+        }
+    }
 }
 
 /// `mode: rollback` in an answer file goes to the previous system, and not forward again when it is

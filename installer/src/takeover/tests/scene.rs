@@ -32,7 +32,10 @@ use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::testing::{TinyRelease, dom0, noise};
-use made::{GRUB_CFG, mbr_code, old_boot_img, old_core, old_efi, usual_files, volume_sector};
+use made::{
+    GRUB_CFG, copy, gap_boot_img, mbr_code, old_boot_img, old_core, old_efi, usual_files,
+    volume_sector,
+};
 pub(crate) use made::{Kind, LABEL, Made};
 
 #[path = "scene/made.rs"]
@@ -56,14 +59,14 @@ pub(super) struct Scene {
 /// First byte and length of the old root.
 pub(super) fn old_root(kind: Kind) -> (u64, u64) {
     match kind {
-        Kind::MbrBios => (63 * 512, 4 * GIB),
+        Kind::MbrBios | Kind::MbrGap => (63 * 512, 4 * GIB),
         Kind::GptBios | Kind::GptUefi => ((1 << 20) + (512 << 20), 3584 << 20),
     }
 }
 
 fn sr_start(kind: Kind) -> u64 {
     match kind {
-        Kind::MbrBios => 63 * 512 + 8 * GIB,
+        Kind::MbrBios | Kind::MbrGap => 63 * 512 + 8 * GIB,
         Kind::GptBios | Kind::GptUefi => (1 << 20) + 8 * GIB,
     }
 }
@@ -118,7 +121,7 @@ impl Scene {
         match self.made.kind {
             Kind::GptBios => gpt("ef02"),
             Kind::GptUefi => gpt("ef00"),
-            Kind::MbrBios => {
+            Kind::MbrBios | Kind::MbrGap => {
                 let mut text =
                     "label: dos\nlabel-id: 0x1f2e3d4c\nstart=63, size=8388608, type=83, \
                                 bootable\nstart=8388671, size=8388608, type=83\n"
@@ -176,13 +179,8 @@ impl Scene {
                 disk.write_all_at(&mbr_code()[..440], 0).unwrap();
                 disk.write_all_at(&volume_sector(), root).unwrap();
             }
-            Kind::GptBios => {
-                let mut code = old_boot_img();
-                code[0x5C..0x64].copy_from_slice(&2048_u64.to_le_bytes());
-                disk.write_all_at(&code[..440], 0).unwrap();
-                let image = partitioner::head::patch_core(&old_core(), Lba::new(2048)).unwrap();
-                disk.write_all_at(&image, 1 << 20).unwrap();
-            }
+            Kind::MbrGap => grub(disk, gap_boot_img(), Lba::new(1)),
+            Kind::GptBios => grub(disk, old_boot_img(), Lba::new(2048)),
             Kind::GptUefi => {
                 let esp = self.dir.path().join("esp.img");
                 File::create(&esp).unwrap().set_len(512 << 20).unwrap();
@@ -270,10 +268,24 @@ impl Scene {
 
     /// What bless writes.
     pub(super) fn bless(&self) {
+        self.boot_state(|files| {
+            let state = files.state().unwrap().blessed();
+            files.commit(state).unwrap();
+        });
+    }
+
+    /// Three boots that did not turn out well.
+    pub(super) fn fail_trial(&self, reason: &str) {
+        self.boot_state(|files| {
+            files.write_reason(reason).unwrap();
+            files.write_tries(0).unwrap();
+        });
+    }
+
+    pub(super) fn boot_state(&self, change: impl FnOnce(&mut BootFiles<'_>)) {
         let facts = self.own().unwrap();
         let mut site = AtRest::for_state(Rest::Image, &facts).unwrap();
-        let mut files = BootFiles::open(site.open_boot().unwrap()).unwrap();
-        files.commit(facts.boot.state.blessed()).unwrap();
+        change(&mut BootFiles::open(site.open_boot().unwrap()).unwrap());
     }
 
     pub(super) fn facts(&self) -> TakeoverFacts {
@@ -295,6 +307,7 @@ impl Scene {
             boot_codes: vec![
                 (file(BOOT_IMG), BootCode::Grub),
                 (old_boot_img(), BootCode::Grub),
+                (gap_boot_img(), BootCode::Grub),
                 (mbr_code(), BootCode::ActivePartition),
             ],
             cores: vec![(file(CORE_IMG), Program::Ours), (old_core(), Program::GrubByNumber(1))],
@@ -360,6 +373,14 @@ impl Disk for Image {
     }
 }
 
+/// An old GRUB, with its core image there.
+fn grub(disk: &File, mut code: Vec<u8>, at: Lba) {
+    code[0x5C..0x64].copy_from_slice(&at.get().to_le_bytes());
+    disk.write_all_at(&code[..440], 0).unwrap();
+    let image = partitioner::head::patch_core(&old_core(), at).unwrap();
+    disk.write_all_at(&image, at.get() * 512).unwrap();
+}
+
 fn sfdisk(disk: &Path, text: &str) {
     let mut child = Command::new("sfdisk")
         .arg("-q")
@@ -370,15 +391,4 @@ fn sfdisk(disk: &Path, text: &str) {
         .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
-}
-
-/// The data of a sparse file, to a place in another one.
-fn copy(from: &File, to: &File, place: u64) {
-    let mut at = 0;
-    while let Ok(data) = seek(from, SeekFrom::Data(at)) {
-        at = seek(from, SeekFrom::Hole(data)).unwrap();
-        let mut bytes = vec![0; usize::try_from(at - data).unwrap()];
-        from.read_exact_at(&mut bytes, data).unwrap();
-        to.write_all_at(&bytes, place + data).unwrap();
-    }
 }

@@ -1,5 +1,10 @@
 //! What the old hosts of the tests are made of.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{SeekFrom, seek};
+
 use super::noise;
 
 pub(crate) const LABEL: &str = "root-abcdef";
@@ -8,16 +13,18 @@ pub(crate) const LABEL: &str = "root-abcdef";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     MbrBios,
+    /// With a GRUB between LBA 0 and the first partition.
+    MbrGap,
     GptBios,
     GptUefi,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::MbrBios, Self::GptBios, Self::GptUefi];
+    pub(crate) const ALL: [Self; 4] = [Self::MbrBios, Self::MbrGap, Self::GptBios, Self::GptUefi];
 
     pub(crate) fn firmware(self) -> boot_oracle::Firmware {
         match self {
-            Self::MbrBios | Self::GptBios => boot_oracle::Firmware::Bios,
+            Self::MbrBios | Self::MbrGap | Self::GptBios => boot_oracle::Firmware::Bios,
             Self::GptUefi => boot_oracle::Firmware::Uefi,
         }
     }
@@ -130,6 +137,14 @@ pub(crate) fn old_boot_img() -> Vec<u8> {
     sector(0xE3)
 }
 
+/// With the address and the name by which a GRUB 2 is known.
+pub(crate) fn gap_boot_img() -> Vec<u8> {
+    let mut code = sector(0xE4);
+    code[0x5A..0x5C].copy_from_slice(&0x8000_u16.to_le_bytes());
+    code[0x180..0x185].copy_from_slice(b"GRUB ");
+    code
+}
+
 pub(crate) fn old_core() -> Vec<u8> {
     let mut core = noise(99, 4096);
     core[0x1E8..0x1F4].fill(0);
@@ -139,4 +154,15 @@ pub(crate) fn old_core() -> Vec<u8> {
 
 pub(crate) fn old_efi() -> Vec<u8> {
     noise(98, 2000)
+}
+
+/// The data of a sparse file, to a place in another one.
+pub(crate) fn copy(from: &File, to: &File, place: u64) {
+    let mut at = 0;
+    while let Ok(data) = seek(from, SeekFrom::Data(at)) {
+        at = seek(from, SeekFrom::Hole(data)).unwrap();
+        let mut bytes = vec![0; usize::try_from(at - data).unwrap()];
+        from.read_exact_at(&mut bytes, data).unwrap();
+        to.write_all_at(&bytes, place + data).unwrap();
+    }
 }

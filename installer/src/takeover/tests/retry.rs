@@ -1,0 +1,130 @@
+//! Takeovers that are begun over after a failed trial, and those that are given up.
+
+use std::io::{Seek as _, SeekFrom, Write as _};
+
+use installer_core::bootstate::GIVEN_UP;
+
+use super::*;
+
+const NEW: &str = "boots new from slot a";
+const OLD: &str = "boots old from the old system";
+
+fn taken_over(kind: Kind) -> Scene {
+    let scene = Scene::new(Made::usual(kind));
+    assert_eq!(scene.upgrade(&["--confirm", &digest(&scene)]), Exit::Done, "{kind:?}");
+    scene
+}
+
+/// How `host-installer` ends, and what it says.
+fn told(scene: &Scene, word: &str, more: &[&str]) -> (Exit, String) {
+    let disk = format!("OLD={}", scene.disk().display());
+    let args = [word, "--disk", &disk].into_iter().chain(more.iter().copied());
+    crate::cli::told(&args.map(str::to_owned).collect::<Vec<_>>())
+}
+
+fn fell_back() -> String {
+    format!("{OLD}, [FellBack]")
+}
+
+#[test]
+fn a_takeover_that_failed_its_trial_is_begun_over() {
+    for kind in [Kind::MbrGap, Kind::GptUefi] {
+        let scene = taken_over(kind);
+        let (slots, before) = (slots(&scene), scene.old_bytes());
+        scene.fail_trial("no bridge");
+        assert_eq!(scene.boots(&slots)[0], OLD, "{kind:?}");
+        let plan = scene.plan().unwrap();
+        let page = installer_core::takeover::render(&plan);
+        assert!(page.contains("the reason that it gave: no bridge"), "{page}");
+        assert!(page.contains("slot a holds xenhost 0.1.0"), "{page}");
+        let untouched = scene.fingerprint();
+        assert_eq!(scene.upgrade(&[]), Exit::RefusedToDestroy, "{kind:?}: not confirmed");
+        assert!(scene.fingerprint() == untouched, "{kind:?}: a plan writes nothing");
+        assert_eq!(scene.upgrade(&["--confirm", &plan.digest]), Exit::Done, "{kind:?}");
+        assert!(scene.old_bytes() == before, "{kind:?}: the old root is what it was");
+        assert_eq!(scene.boots(&slots), [NEW, OLD, &fell_back()], "{kind:?}");
+        check_tables(&scene, &plan.tables.trial);
+        check_new_system(&scene);
+        let boot = scene.own().unwrap().boot;
+        assert_eq!((boot.state, boot.tries, boot.reason), (ON_TRIAL, Some(3), None), "{kind:?}");
+        assert_eq!(scene.verify(), Exit::Done, "{kind:?}");
+        scene.bless();
+        assert_eq!(scene.finish(), Exit::Done, "{kind:?}");
+        assert_eq!(scene.verify(), Exit::Done, "{kind:?}");
+        assert_eq!(scene.boots(&slots)[2], "boots old from slot b, [FellBack]", "{kind:?}");
+    }
+}
+
+/// As after a cut: nothing in slot a is needed, and the plan is the same.
+#[test]
+fn what_lies_in_slot_a_does_not_matter() {
+    for kind in [Kind::MbrBios, Kind::GptBios] {
+        let scene = taken_over(kind);
+        let slots = slots(&scene);
+        scene.fail_trial("");
+        let plan = scene.plan().unwrap();
+        let first = plan.tables.trial.partition(Role::Root).unwrap().extent.first().get();
+        let mut disk = File::options().write(true).open(scene.disk()).unwrap();
+        disk.seek(SeekFrom::Start(first * 512)).unwrap();
+        disk.write_all(&vec![0; 8 << 20]).unwrap();
+        assert!(scene.own().is_none(), "{kind:?}: the inventory is gone");
+        let again = scene.plan().unwrap();
+        assert_eq!(again.failed.as_ref().unwrap().system, None);
+        assert_eq!(again.digest, plan.digest, "{kind:?}");
+        assert_eq!(scene.upgrade(&["--confirm", &plan.digest]), Exit::Done, "{kind:?}");
+        assert_eq!(scene.boots(&slots), [NEW, OLD, &fell_back()], "{kind:?}");
+        assert_eq!(scene.verify(), Exit::Done, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_takeover_on_trial_is_given_up_first() {
+    let scene = taken_over(Kind::GptBios);
+    let slots = slots(&scene);
+    for tries in [3, 1] {
+        scene.boot_state(|files| files.write_tries(tries).unwrap());
+        let refusal = scene.plan().unwrap_err();
+        let want = format!("on trial, with {tries} of 3 tries left");
+        assert!(refusal.message.contains(&want), "{refusal}");
+        assert_eq!(scene.upgrade(&[]), Exit::NotUpgradeable);
+    }
+    let check = told(&scene, "rollback", &["--check"]);
+    assert_eq!(check, (Exit::Done, String::new()));
+    assert_eq!(scene.boots(&slots)[0], NEW, "a check writes nothing");
+    let (exit, message) = told(&scene, "rollback", &[]);
+    assert_eq!(exit, Exit::Done, "{message}");
+    assert!(message.contains("the old system boots from now on"), "{message}");
+    assert_eq!(scene.boots(&slots)[0], OLD);
+    let boot = scene.own().unwrap().boot;
+    assert_eq!((boot.tries, boot.reason.as_deref()), (Some(0), Some(GIVEN_UP)));
+    let before = scene.fingerprint();
+    let (exit, message) = told(&scene, "rollback", &[]);
+    assert_eq!(exit, Exit::Done, "{message}");
+    assert!(message.contains("no try of the takeover is left"), "{message}");
+    assert!(scene.fingerprint() == before, "it was given up already");
+    assert_eq!(scene.upgrade(&["--confirm", &digest(&scene)]), Exit::Done);
+    assert_eq!(scene.boots(&slots)[0], NEW);
+}
+
+/// The old system ran meanwhile, and may have got guests.
+#[test]
+fn guests_of_the_old_system_stop_it_once_more() {
+    let scene = taken_over(Kind::MbrBios);
+    scene.fail_trial("");
+    let text = database(|t| t.replace("<table name=\"VM\">", &format!("<table name=\"VM\">{VM}")));
+    let file = scene.dir.path().join("state.db");
+    std::fs::write(&file, text).unwrap();
+    let disk = format!("{}?offset={}", scene.disk().display(), 63 * 512);
+    for request in ["rm", "write"] {
+        let what = match request {
+            "rm" => "rm var/lib/xcp/state.db".to_owned(),
+            _ => format!("write {} var/lib/xcp/state.db", file.display()),
+        };
+        Processes.run(&Call::new("debugfs").args(["-w", "-R", &what]).arg(&disk)).unwrap();
+    }
+    let before = scene.fingerprint();
+    let refusal = scene.plan().unwrap_err();
+    assert!(refusal.message.contains("lists 1 guests"), "{refusal}");
+    assert_eq!(scene.upgrade(&["--confirm", "abc"]), Exit::NotUpgradeable);
+    assert!(scene.fingerprint() == before);
+}
