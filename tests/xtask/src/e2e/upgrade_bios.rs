@@ -1,5 +1,5 @@
-//! Upgrade of hosts that start by BIOS: while they run, on a disk with a GPT and on a small one with
-//! an MBR; and from the rescue entry.
+//! Upgrade of hosts that start by BIOS: while they run, on a disk with a GPT and on a small one
+//! with an MBR; and from the rescue entry.
 
 use std::path::Path;
 
