@@ -22,6 +22,7 @@ mod image_arg;
 mod init;
 mod inputs;
 mod install;
+mod job;
 mod passwords;
 mod report;
 mod scripts;

@@ -30,5 +30,8 @@ pub mod upgrade;
 #[cfg(test)]
 extern crate self as installer;
 #[cfg(test)]
+#[allow(dead_code, reason = "what is wrong with a server is for the tests of the command")]
+mod shelf;
+#[cfg(test)]
 mod testing;
 mod wait;

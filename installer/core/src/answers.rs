@@ -103,7 +103,8 @@ pub struct RawAnswers {
     pub on_error: OnError,
 }
 
-/// `mode: upgrade`: a new release into the other slot of an installed host.
+/// `mode: upgrade`: a new release into the other slot of an installed host, or beside a host of
+/// another product, which is taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeAnswers {
     pub deployment_id: Option<DeploymentId>,
@@ -139,7 +140,7 @@ pub struct RollbackAnswers {
 pub enum UpgradeLayout {
     #[default]
     Keep,
-    /// A host on an old layout gets the modern one, where nothing is lost by it.
+    /// The disk of a host of another product is divided anew, where no guest is lost by it.
     Modern,
 }
 

@@ -16,6 +16,7 @@ use partitioner::takeover::{
 use partitioner::units::Extent;
 use partitioner::write::takeover as write;
 
+pub mod asked;
 mod facts;
 pub mod finish;
 mod host;
@@ -27,6 +28,7 @@ mod retry;
 mod step;
 pub mod xenserver;
 
+pub use asked::Wish;
 pub use facts::{MachineSize, OldRoot, TakeoverFacts, TrialFacts};
 pub use host::TakenOver;
 pub use render::{render, to_json};
@@ -104,6 +106,7 @@ impl TakeoverPlan {
 pub fn plan(
     facts: &TakeoverFacts,
     manifest: &Manifest,
+    wish: &Wish,
     ids: &mut Ids,
 ) -> Result<TakeoverPlan, Refusal> {
     let (old, root) = refuse::one(facts)?;
@@ -130,7 +133,7 @@ pub fn plan(
         None => Ground::new(facts, (old, proof), firmware, ids)?,
         Some(trial) => Ground::of_trial(trial, firmware, ids),
     };
-    let request = host::request(facts, &carried);
+    let request = host::request(facts, &carried, wish);
     let mut host = host::plan(facts, firmware, &tables, root, manifest, ids)?;
     if let Some(trial) = &facts.trial {
         (host.ids.root_a, host.ids.root_b) = (trial.dispatch.slot_a, trial.dispatch.slot_b);
@@ -204,11 +207,11 @@ impl Ground {
 /// Both tables.
 fn tables(
     facts: &TakeoverFacts,
-    wish: &TakeoverRequest,
+    wanted: &TakeoverRequest,
     ids: &mut Ids,
 ) -> Result<Takeover, Refusal> {
     let geometry = Geometry::of_size(facts.disk.size, facts.disk.block_size);
-    plan_takeover(geometry, &rerun::as_it_counts(facts), wish, ids)
+    plan_takeover(geometry, &rerun::as_it_counts(facts), wanted, ids)
         .map_err(|error| refuse::tables(facts, &error))
 }
 

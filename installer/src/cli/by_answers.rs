@@ -8,9 +8,11 @@ use std::path::Path;
 use installer_core::answers::{Answers, RollbackAnswers, UpgradeAnswers};
 use installer_core::facts::{DiskFacts, Firmware, HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
+use installer_core::takeover;
 use installer_core::target::RelPath;
 use installer_core::upgrade::asked::{self, Asked};
-use installer_core::upgrade::{self, UpgradePlan, Wish, rollback};
+use installer_core::upgrade::{Wish, rollback};
+use partitioner::layout::Role;
 use partitioner::units::Bytes;
 
 use super::answer_file::AnswerFile;
@@ -18,11 +20,12 @@ use super::console::Style;
 use super::image_arg::ImageArg;
 use super::inputs::Facts;
 use super::install::{self, With};
+use super::job::Job;
 use super::report::{About, Reporter, Subject};
-use super::show::to_json;
 use super::source::ReleaseArgs;
+use super::takeover::OldHost;
 use super::upgrade::{self as command, INVENTORY, Target};
-use super::{Ended, MachineArgs, Outcome, SourceArgs, init, inputs, print, say, takeover};
+use super::{Ended, MachineArgs, Outcome, SourceArgs, init, inputs, print, say};
 use crate::call::Processes;
 use crate::probe;
 use crate::release_dir::Release;
@@ -79,7 +82,7 @@ pub(super) fn rollback_by(path: &Path, images: &[ImageArg], command: Command) ->
     match (inputs::answers_for_a_host(&file)?, command) {
         (Answers::Rollback(answers), Command::Perform) => rollback_as(&answers, images),
         (Answers::Rollback(answers), Command::Check(style)) => {
-            command::check(&found(&Asked::from(&*answers), images)?.0, style)
+            command::check(&own(&Asked::from(&*answers), images)?.0, style)
         }
         (other @ (Answers::Install(_) | Answers::Upgrade(_)), _) => {
             Err(another_mode(&file, &other, "rollback"))
@@ -119,16 +122,11 @@ pub(super) fn show(
     match answers {
         Answers::Upgrade(answers) => {
             let means = Means { release, images, keep: &[], confirm: None, style };
-            let Prepared { plan, .. } = prepare(answers, &means)?;
-            let text = match style {
-                Style::Json => to_json(&upgrade::to_json(&plan))?,
-                Style::Lines => upgrade::render(&plan),
-            };
-            print(&text);
+            print(&prepare(answers, &means)?.job.shown(style)?);
             Ok(())
         }
         Answers::Rollback(answers) => {
-            let (target, _) = found(&Asked::from(&**answers), images)?;
+            let (target, _) = own(&Asked::from(&**answers), images)?;
             rollback::already_back(&target.facts)?;
             command::check(&target, style)
         }
@@ -138,25 +136,40 @@ pub(super) fn show(
 
 /// All that an upgrade needs.
 struct Prepared {
-    target: Target,
     machine: MachineFacts,
     release: Release,
-    plan: UpgradePlan,
+    job: Job,
 }
 
 /// Answers, then host, then release: the cheapest mistakes are told first.
 fn prepare(answers: &UpgradeAnswers, means: &Means<'_>) -> Result<Prepared, Ended> {
-    let (target, machine) = found(&Asked::from(answers), means.images)?;
-    asked::permit(answers, &target.facts)?;
-    let release = means.release.open(&answers.source)?;
-    let wish = Wish {
-        keep: answers.keep.iter().chain(means.keep).cloned().collect(),
-        deployment_id: answers.deployment_id.clone(),
-        health: answers.health,
-        left_behind: Vec::new(),
+    let (host, machine) = found(&Asked::from(answers), means.images)?;
+    let keep: Vec<RelPath> = answers.keep.iter().chain(means.keep).cloned().collect();
+    let open = || means.release.open(&answers.source);
+    let (release, job) = match host {
+        Host::Own(target) => {
+            asked::permit(answers, &target.facts)?;
+            let release = open()?;
+            let wish = Wish {
+                keep,
+                deployment_id: answers.deployment_id.clone(),
+                health: answers.health,
+                left_behind: Vec::new(),
+            };
+            let job = Job::upgrade(target, &release, wish)?;
+            (release, job)
+        }
+        Host::Old { old, new } => {
+            if let Some(new) = new {
+                asked::deployed(answers, &new.facts)?;
+            }
+            takeover::asked::keeps_no_more(&keep)?;
+            let release = open()?;
+            let job = Job::takeover_by(answers, *old, &release)?;
+            (release, job)
+        }
     };
-    let plan = command::plan(&target.facts, &release, wish)?;
-    Ok(Prepared { target, machine, release, plan })
+    Ok(Prepared { machine, release, job })
 }
 
 fn upgrade_as(file: &AnswerFile, answers: &UpgradeAnswers, means: &Means<'_>) -> Outcome {
@@ -171,19 +184,19 @@ fn upgrade_as(file: &AnswerFile, answers: &UpgradeAnswers, means: &Means<'_>) ->
             return outcome;
         }
     };
-    let Prepared { target, machine, release, plan } = &prepared;
+    let Prepared { machine, release, job } = &prepared;
     let manifest = release.manifest();
     let about = About {
         machine,
-        disk: &plan.facts.disk.path,
+        disk: job.disk(),
         version: &manifest.version,
         build: &manifest.build,
-        plan: Some(&plan.digest),
+        plan: Some(job.digest()),
     };
     let pins = [means.confirm, file.confirm.as_deref(), answers.safety.plan.as_deref()];
-    let outcome = performed(target, release, plan, pins, &reporter, &about, means.style);
+    let outcome = performed(&prepared, pins, &reporter, &about, means.style);
     init::after(&outcome, answers.finish);
-    if outcome.is_ok() && target.rest.is_none() {
+    if outcome.is_ok() && job.is_of_the_running() {
         say("the trial begins when the host restarts; this command does not restart it\n");
     }
     reporter.ended(Some(&about), &outcome, &[]);
@@ -191,28 +204,26 @@ fn upgrade_as(file: &AnswerFile, answers: &UpgradeAnswers, means: &Means<'_>) ->
 }
 
 fn performed(
-    target: &Target,
-    release: &Release,
-    plan: &UpgradePlan,
+    Prepared { release, job, .. }: &Prepared,
     pins: [Option<&str>; 3],
     reporter: &Reporter<'_>,
     about: &About<'_>,
     style: Style,
 ) -> Outcome {
     if style == Style::Lines {
-        print(&upgrade::render(plan));
+        print(&job.shown(style)?);
     }
     for pin in pins {
-        install::confirmed(pin, &plan.digest)?;
+        install::confirmed(pin, job.digest())?;
     }
     reporter.started(about);
-    target.upgrade(plan, release, style)
+    job.perform(release, style)
 }
 
 fn rollback_as(answers: &RollbackAnswers, images: &[ImageArg]) -> Outcome {
     init::after_error(answers.on_error);
     let reporter = Reporter::new(Subject::rollback(answers));
-    let (target, machine) = match found(&Asked::from(answers), images) {
+    let (target, machine) = match own(&Asked::from(answers), images) {
         Ok(found) => found,
         Err(ended) => {
             let outcome = Err(ended);
@@ -224,7 +235,9 @@ fn rollback_as(answers: &RollbackAnswers, images: &[ImageArg]) -> Outcome {
     let (version, build) = to.map(|to| (to.version, to.build)).unwrap_or_default();
     let disk = &target.facts.disk.path;
     let about = About { machine: &machine, disk, version: &version, build: &build, plan: None };
-    let outcome = rollback::already_back(&target.facts).map_err(Ended::from).and_then(|()| {
+    let possible =
+        rollback::already_back(&target.facts).and_then(|()| rollback::is_possible(&target.facts));
+    let outcome = possible.map_err(Ended::from).and_then(|()| {
         reporter.started(&about);
         command::roll_back(&target)
     });
@@ -233,13 +246,23 @@ fn rollback_as(answers: &RollbackAnswers, images: &[ImageArg]) -> Outcome {
     outcome
 }
 
+/// A host of ours, or of another product.
+enum Host {
+    Own(Target),
+    Old {
+        old: Box<OldHost>,
+        /// Beside it, the system of a takeover that has failed its trial, where it can be read.
+        new: Option<Target>,
+    },
+}
+
 /// The host that the answers mean, on images, running, or on the disks of this machine.
-fn found(asked: &Asked<'_>, images: &[ImageArg]) -> Result<(Target, MachineFacts), Ended> {
+fn found(asked: &Asked<'_>, images: &[ImageArg]) -> Result<(Host, MachineFacts), Ended> {
     if images.is_empty() && Path::new(INVENTORY).exists() {
         let target = Target::find(images)?;
         let facts = here()?;
         asked.is_running(&facts, &target.facts.disk)?;
-        return Ok((target, facts.machine));
+        return Ok((Host::Own(target), facts.machine));
     }
     let (facts, rest) = if images.is_empty() {
         (here()?, Rest::Machine)
@@ -247,22 +270,48 @@ fn found(asked: &Asked<'_>, images: &[ImageArg]) -> Result<(Target, MachineFacts
         (on_images(command::probed(images)?), Rest::Image)
     };
     let host = match asked.disk(&facts)? {
-        Some(disk) => read::read(&disk, None, &mut Processes)?.ok_or_else(|| no_host(&disk))?,
-        None => command::the_one(&facts.disks)?,
+        Some(disk) => on_disk(&disk, &facts, rest)?,
+        None => Host::Own(Target { facts: command::the_one(&facts.disks)?, rest: Some(rest) }),
     };
-    Ok((Target { facts: host, rest: Some(rest) }, facts.machine))
+    Ok((host, facts.machine))
+}
+
+fn on_disk(disk: &DiskFacts, facts: &HostFacts, rest: Rest) -> Result<Host, Ended> {
+    let own = read::read(disk, None, &mut Processes)
+        .map(|own| own.map(|facts| Target { facts, rest: Some(rest) }));
+    let beside = |own: &Target| own.facts.table.partition(Role::OldRoot).is_some();
+    let own = match own {
+        Ok(Some(own)) if !beside(&own) => return Ok(Host::Own(own)),
+        own => own,
+    };
+    let old = OldHost::on(disk, facts, rest);
+    match (own, old) {
+        // Nothing of the failed one needs to be readable.
+        (own, Ok(Some(old))) if old.is_back() => {
+            Ok(Host::Old { old: Box::new(old), new: own.ok().flatten() })
+        }
+        (Ok(Some(own)), _) => Ok(Host::Own(own)),
+        (Ok(None), Ok(Some(old))) => Ok(Host::Old { old: Box::new(old), new: None }),
+        (Ok(None), Ok(None)) => Err(no_host(disk)),
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal.into()),
+    }
+}
+
+/// The same, for what only a host of ours has.
+fn own(asked: &Asked<'_>, images: &[ImageArg]) -> Result<(Target, MachineFacts), Ended> {
+    match found(asked, images)? {
+        (Host::Own(target) | Host::Old { new: Some(target), .. }, machine) => Ok((target, machine)),
+        (Host::Old { old, new: None }, _) => {
+            let what = format!("{} boots, and no system of ours does", old.named());
+            Err(Ended::early(Exit::NotUpgradeable, &what)
+                .hint("there is nothing to go back to; `mode: upgrade` takes the host over"))
+        }
+    }
 }
 
 fn no_host(disk: &DiskFacts) -> Ended {
     let path = &disk.path;
-    if let Some(old) = takeover::old_host_on(disk) {
-        let what = format!("{path} carries {old}: answers do not take over a host yet");
-        return Ended::early(Exit::NotUpgradeable, &what).hint(
-            "`host-installer upgrade` without answers shows the plan of a takeover, and performs \
-             it with --confirm",
-        );
-    }
-    let what = format!("{path} is the disk that the answers mean, and carries no host of ours");
+    let what = format!("{path} is the disk that the answers mean, and carries no host");
     Ended::early(Exit::NotUpgradeable, &what).hint("`mode: install` installs one")
 }
 

@@ -3,21 +3,23 @@
 use std::path::Path;
 
 use clap::Args;
-use installer_core::facts::DiskFacts;
+use installer_core::facts::{DiskFacts, HostFacts};
 use installer_core::outcome::{DiskState, Exit};
-use installer_core::takeover::{self as core, MachineSize, TakeoverFacts, TakeoverPlan};
+use installer_core::request::Refusal;
+use installer_core::takeover::{
+    self as core, MachineSize, TakeoverFacts, TakeoverPlan, TrialFacts, Wish,
+};
 use partitioner::block::open;
 use partitioner::ids::Ids;
 use partitioner::inspect::inspect;
-use partitioner::installations::{self, Installation, Product};
+use partitioner::installations::{self, Product};
 use partitioner::takeover::final_write_set;
 
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
 use super::inputs::seed;
-use super::show::to_json;
 use super::upgrade::{INVENTORY, Target, live, opening, probed};
-use super::{Ended, Outcome, install, print};
+use super::{Ended, Outcome};
 use crate::call::Processes;
 use crate::engine::Failure;
 use crate::host::image::ImageHost;
@@ -86,16 +88,14 @@ impl OldHost {
         } else {
             let facts = probe::probe(&mut Processes)
                 .map_err(|e| Ended::early(Exit::DiskNotFound, &e.to_string()))?;
-            let (firmware, memory, cpus) = (facts.firmware, facts.memory, facts.cpus);
-            (facts.disks, Some(MachineSize { firmware, memory, cpus }), Rest::Machine)
+            let size = size_of(&facts);
+            (facts.disks, Some(size), Rest::Machine)
         };
         let mut found = Vec::new();
         for disk in &disks {
             let (own, old) =
                 (carries_own(disk), takeover::read::read(disk, machine, &mut Processes));
-            let failed = matches!(&old, Ok(Some(TakeoverFacts { trial: Some(trial), .. }))
-                if trial.gave_way());
-            if own && !failed {
+            if own && !matches!(&old, Ok(Some(old)) if gave_way(old)) {
                 return Ok(None);
             }
             found.extend(old?);
@@ -105,36 +105,54 @@ impl OldHost {
         let first = found.next();
         if found.next().is_some() {
             let what = format!("{} disks carry a host: {}", names.len(), names.join(", "));
-            return Err(Ended::early(Exit::DiskNotFound, &what).hint("leave one of them connected"));
+            return Err(Ended::early(Exit::DiskNotFound, &what)
+                .hint("name one by `disks` in an answer file, or leave one of them connected"));
         }
         Ok(first.map(|facts| Self { facts, rest }))
     }
 
-    /// Shows the plan, and performs it if it is confirmed.
+    /// On the one disk that is meant.
+    pub(super) fn on(
+        disk: &DiskFacts,
+        facts: &HostFacts,
+        rest: Rest,
+    ) -> Result<Option<Self>, Refusal> {
+        let machine = match rest {
+            Rest::Image => None,
+            Rest::Machine => Some(size_of(facts)),
+        };
+        let found = takeover::read::read(disk, machine, &mut Processes)?;
+        Ok(found.map(|facts| Self { facts, rest }))
+    }
+
+    /// A takeover has failed its trial, and this is what boots again.
+    pub(super) fn is_back(&self) -> bool {
+        gave_way(&self.facts)
+    }
+
+    /// `/dev/sda: XenServer 7.1.0 on partition 1`.
+    pub(super) fn named(&self) -> String {
+        let hosts = self.facts.report.installations.iter().map(ToString::to_string);
+        format!("{}: {}", self.facts.disk.path, hosts.collect::<Vec<_>>().join("; "))
+    }
+
+    /// What will be done to it.
+    pub(super) fn plan(&self, release: &Release, wish: &Wish) -> Result<TakeoverPlan, Ended> {
+        let mut ids = Ids::from_seed(seed()?);
+        Ok(core::plan(&self.facts, release.manifest(), wish, &mut ids)?)
+    }
+
+    /// Performs the plan that was made of it.
     pub(super) fn take_over(
         &self,
+        plan: &TakeoverPlan,
         release: &Release,
-        confirm: Option<&str>,
-        json: bool,
+        style: Style,
     ) -> Outcome {
-        let mut ids = Ids::from_seed(seed()?);
-        let plan = core::plan(&self.facts, release.manifest(), &mut ids)?;
-        if !json {
-            print(&core::render(&plan));
-        } else if confirm.is_none() {
-            print(&to_json(&core::to_json(&plan))?);
-        }
-        let wanted = install::given(confirm, &plan.digest)?;
-        if wanted != plan.digest {
-            let what = format!("the plan has the digest {}, {wanted} was confirmed", plan.digest);
-            return Err(Ended::early(Exit::RefusedToDestroy, &what)
-                .hint("host, release or disk are not what they were; look at the plan again"));
-        }
-        let mut host = self.open(&plan)?;
-        let style = if json { Style::Json } else { Style::Lines };
+        let mut host = self.open(plan)?;
         console::watch(
             style,
-            |cancel, tell| takeover::run(&plan, release, host.as_mut(), cancel, tell),
+            |cancel, tell| takeover::run(plan, release, host.as_mut(), cancel, tell),
             ended,
         )
     }
@@ -154,24 +172,22 @@ impl OldHost {
     }
 }
 
-/// A host of ours is upgraded in its own way.
+fn gave_way(old: &TakeoverFacts) -> bool {
+    old.trial.as_ref().is_some_and(TrialFacts::gave_way)
+}
+
+fn size_of(facts: &HostFacts) -> MachineSize {
+    MachineSize { firmware: facts.firmware, memory: facts.memory, cpus: facts.cpus }
+}
+
+/// A host of ours is upgraded in its own way. A disk that cannot be read carries none.
 fn carries_own(disk: &DiskFacts) -> bool {
-    hosts_on(disk).iter().any(|host| host.product == Product::Xenhost)
-}
-
-/// The host of another product on a disk, as one names it.
-pub(super) fn old_host_on(disk: &DiskFacts) -> Option<String> {
-    let hosts = hosts_on(disk);
-    hosts.iter().find(|host| host.product == Product::Xenserver).map(ToString::to_string)
-}
-
-/// A disk that cannot be read carries none.
-fn hosts_on(disk: &DiskFacts) -> Vec<Installation> {
     let Ok(mut opened) = open::open_read_only(Path::new(&disk.path), Some(disk.block_size)) else {
-        return Vec::new();
+        return false;
     };
-    let Ok(found) = inspect(opened.disk()) else { return Vec::new() };
-    installations::find(opened.disk(), &found).unwrap_or_default()
+    let Ok(found) = inspect(opened.disk()) else { return false };
+    let hosts = installations::find(opened.disk(), &found).unwrap_or_default();
+    hosts.iter().any(|host| host.product == Product::Xenhost)
 }
 
 fn ended(failure: &Failure) -> Ended {

@@ -9,6 +9,7 @@ use installer_core::bootstate::{Slot, Trial};
 use installer_core::facts::DiskFacts;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
+use installer_core::takeover::asked;
 use installer_core::target::{Inventory, RelPath};
 use installer_core::upgrade::rollback::GiveUp;
 use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, role};
@@ -17,9 +18,11 @@ use serde_json::json;
 use super::by_answers::{self, Means};
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
+use super::job::Job;
 use super::show::to_json;
 use super::source::ReleaseArgs;
-use super::{Ended, Outcome, give_up, install, print, takeover};
+use super::takeover::OldHost;
+use super::{Ended, Outcome, give_up, install, print};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
 use crate::engine::Failure;
@@ -96,20 +99,19 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
         return by_answers::upgrade_by(path, &means);
     }
     let release = args.release.open(&Source::Medium)?;
-    if let Some(old) = takeover::OldHost::find(&args.disk)? {
-        return old.take_over(&release, args.confirm.as_deref(), args.json);
+    let job = if let Some(old) = OldHost::find(&args.disk)? {
+        asked::keeps_no_more(&args.keep)?;
+        Job::takeover(old, &release)?
+    } else {
+        let wish = Wish { keep: args.keep.clone(), ..Wish::default() };
+        Job::upgrade(Target::find(&args.disk)?, &release, wish)?
+    };
+    if style == Style::Lines || confirm.is_none() {
+        print(&job.shown(style)?);
     }
-    let target = Target::find(&args.disk)?;
-    let wish = Wish { keep: args.keep.clone(), ..Wish::default() };
-    let plan = plan(&target.facts, &release, wish)?;
-    if style == Style::Lines {
-        print(&upgrade::render(&plan));
-    } else if confirm.is_none() {
-        print(&to_json(&upgrade::to_json(&plan))?);
-    }
-    let wanted = install::given(confirm, &plan.digest)?;
-    install::confirmed(Some(wanted), &plan.digest)?;
-    target.upgrade(&plan, &release, style)
+    let wanted = install::given(confirm, job.digest())?;
+    install::confirmed(Some(wanted), job.digest())?;
+    job.perform(&release, style)
 }
 
 pub(super) fn opening(error: &HostError) -> Ended {

@@ -12,6 +12,8 @@ use super::*;
 use crate::call::{Call, Processes, Run};
 use crate::testing;
 
+mod answers;
+mod reports;
 mod retry;
 mod scene;
 
@@ -194,7 +196,9 @@ fn disks_that_do_not_fit_are_refused() {
     facts.machine = Some(installer_core::takeover::MachineSize { firmware, memory, cpus });
     let release = Release::open(scene.release.dir()).unwrap();
     let mut ids = partitioner::ids::Ids::from_seed([9; 32]);
-    let refusal = installer_core::takeover::plan(&facts, release.manifest(), &mut ids).unwrap_err();
+    let wish = installer_core::takeover::Wish::default();
+    let refusal =
+        installer_core::takeover::plan(&facts, release.manifest(), &wish, &mut ids).unwrap_err();
     assert_eq!(refusal.exit, no);
     assert!(refusal.message.contains("starts by UEFI"), "{refusal}");
 }
@@ -223,22 +227,4 @@ fn a_damaged_root_and_a_second_installation_are_refused() {
     let before = scene.fingerprint();
     assert!(matches!(scene.upgrade(&[]), Exit::DiskNotFound | Exit::RefusedToDestroy));
     assert!(scene.fingerprint() == before);
-}
-
-/// Answers do not describe a takeover: they are told which command does it.
-#[test]
-fn answers_take_over_no_host() {
-    for kind in Kind::ALL {
-        let scene = Scene::new(Made::usual(kind));
-        let before = scene.old_bytes();
-        let file = scene.release.dir().join("upgrade.yaml");
-        let answers = "schema: xenhost/v1\nmode: upgrade\ndisks: {host: {serial: OLD}}\n";
-        std::fs::write(&file, answers).unwrap();
-        let disk = format!("OLD={}", scene.disk().display());
-        let args = ["upgrade", "--answers", &file.to_string_lossy(), "--disk", &disk];
-        let (exit, message) = crate::cli::told(&args.map(str::to_owned));
-        assert_eq!(exit, Exit::NotUpgradeable, "{kind:?}: {message}");
-        assert!(message.contains("answers do not take over a host yet"), "{kind:?}: {message}");
-        assert!(scene.old_bytes() == before, "{kind:?}");
-    }
 }

@@ -21,6 +21,7 @@ use crate::probe;
 
 mod answers;
 mod legacy;
+mod reports;
 mod rows;
 mod scene;
 

@@ -6,9 +6,10 @@ use partitioner::takeover::Takeover;
 use partitioner::units::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Wish;
 use super::facts::{OldRoot, TakeoverFacts};
 use super::xenserver::CarriedOver;
-use crate::answers::{Boot, Finish, Health, Hooks, OnExisting, StorageKind, Xen};
+use crate::answers::{Boot, Finish, Hooks, OnExisting, StorageKind, Xen};
 use crate::dom0_size::Dom0Size;
 use crate::facts::{Firmware, HostFacts, MachineFacts};
 use crate::plan::{self, FsIds, Plan, fit};
@@ -47,9 +48,9 @@ const DOM0_MIB: u32 = 1168;
 const DOM0_VCPUS: u32 = 4;
 
 /// What would be asked of an installation that makes the same host.
-pub(super) fn request(facts: &TakeoverFacts, carried: &CarriedOver) -> InstallRequest {
+pub(super) fn request(facts: &TakeoverFacts, carried: &CarriedOver, wish: &Wish) -> InstallRequest {
     InstallRequest {
-        deployment_id: None,
+        deployment_id: wish.deployment_id.clone(),
         disk: facts.disk.clone(),
         chosen_by: "the host that it carries".to_owned(),
         layout: partitioner::table::LayoutChoice::Modern,
@@ -63,7 +64,7 @@ pub(super) fn request(facts: &TakeoverFacts, carried: &CarriedOver) -> InstallRe
         access: carried.access.clone(),
         xen: Xen::default(),
         boot: Boot::default(),
-        health: Health::default(),
+        health: wish.health,
         hooks: Hooks::default(),
         first_boot: Vec::new(),
         finish: Finish::default(),

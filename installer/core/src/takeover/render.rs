@@ -110,6 +110,7 @@ pub fn to_json(plan: &TakeoverPlan) -> Value {
         "destroys": plan.destroys,
         "keeps": plan.keeps,
         "left_behind": plan.left_behind,
+        "deployment_id": plan.request.deployment_id,
         "steps": steps(plan),
         "release": plan.host.release,
         "dom0": plan.host.dom0,

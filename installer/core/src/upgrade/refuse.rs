@@ -52,7 +52,7 @@ pub(super) fn base(facts: &UpgradeFacts) -> Result<Slot, Refusal> {
                 state.slot
             );
             return Err(
-                no(what).hint("`host-installer upgrade` without answers begins the takeover over")
+                no(what).hint("`host-installer upgrade` from the medium begins the takeover over")
             );
         }
         (Trial::Pending, _, tries) => {

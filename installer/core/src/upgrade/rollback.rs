@@ -97,6 +97,14 @@ impl GiveUp {
     }
 }
 
+/// Whether there is something to go back to, in either way.
+pub fn is_possible(facts: &UpgradeFacts) -> Result<(), Refusal> {
+    match GiveUp::plan(facts)? {
+        Some(_) => Ok(()),
+        None => plan(facts).map(drop),
+    }
+}
+
 /// `mode: rollback` in an answer file goes to the previous system, and not forward again when it is
 /// read once more: a machine that always boots from the network would go to and fro.
 pub fn already_back(facts: &UpgradeFacts) -> Result<(), Refusal> {

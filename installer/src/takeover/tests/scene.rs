@@ -21,7 +21,7 @@ use installer::{cli, probe, upgrade};
 use installer_core::outcome::Exit;
 use installer_core::release::{BOOT_IMG, CORE_IMG, GRUB_EFI};
 use installer_core::request::Refusal;
-use installer_core::takeover::{TakeoverFacts, TakeoverPlan, plan};
+use installer_core::takeover::{TakeoverFacts, TakeoverPlan, Wish, plan};
 use installer_core::upgrade::UpgradeFacts;
 use partitioner::block::BlockIo;
 use partitioner::ids::Ids;
@@ -296,7 +296,7 @@ impl Scene {
     pub(super) fn plan(&self) -> Result<TakeoverPlan, Refusal> {
         let release = Release::open(self.release.dir()).unwrap();
         let mut ids = Ids::from_seed([9; 32]);
-        plan(&self.facts(), release.manifest(), &mut ids)
+        plan(&self.facts(), release.manifest(), &Wish::default(), &mut ids)
     }
 
     /// What may be on the disk and starts something.

@@ -5,19 +5,20 @@ use partitioner::units::Bytes;
 
 use super::*;
 
-const UPGRADE: &str = "schema: xenhost/v1\nmode: upgrade\ndeployment_id: rack7-43\n\
+pub(super) const UPGRADE: &str = "schema: xenhost/v1\nmode: upgrade\ndeployment_id: rack7-43\n\
     disks: {host: {serial: SN42}}\nupgrade: {keep: [/etc/nagios]}\nhealth: {timeout: 7m}\n";
-const ROLLBACK: &str = "schema: xenhost/v1\nmode: rollback\ndisks: {host: {serial: SN42}}\n";
-const SIZE: BlockSize = BlockSize::B512;
+pub(super) const ROLLBACK: &str =
+    "schema: xenhost/v1\nmode: rollback\ndisks: {host: {serial: SN42}}\n";
+pub(super) const SIZE: BlockSize = BlockSize::B512;
 
-fn run(scene: &Scene, words: &[&str]) -> (Exit, String) {
+pub(super) fn run(scene: &Scene, words: &[&str]) -> (Exit, String) {
     let mut args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     args.extend(["--disk".to_owned(), scene.arg()]);
     cli::told(&args)
 }
 
 /// A command with an answer file and the second release.
-fn by(scene: &Scene, command: &str, answers: &str, more: &[&str]) -> (Exit, String) {
+pub(super) fn by(scene: &Scene, command: &str, answers: &str, more: &[&str]) -> (Exit, String) {
     let (file, release) = (scene.write("answers.yaml", answers), scene.second.dir());
     let release = release.to_string_lossy();
     let words = [&[command, "--answers", &file, "--release", &release], more].concat();
@@ -123,9 +124,12 @@ fn what_the_answers_cannot_mean_is_refused_by_name() {
 fn a_host_on_the_small_layout_keeps_it() {
     let scene = Scene::of(Bytes::gib(20), SIZE, Firmware::Uefi);
     scene.blessed(Slot::A);
+    let before = scene.blocks_outside(&[]);
     let modern = UPGRADE.replace("keep: [/etc/nagios]", "layout: modern");
     let told = by(&scene, "upgrade", &modern, &[]);
-    refused(&told, Exit::Unsuitable, "this host is on the layout legacy");
+    refused(&told, Exit::Unsuitable, "is on the layout legacy");
+    refused(&told, Exit::Unsuitable, "has 20 GiB, and modern needs 46 GiB");
+    assert!(scene.blocks_outside(&[]) == before, "nothing was written");
     assert_eq!(by(&scene, "upgrade", UPGRADE, &[]).0, Exit::Done);
 }
 

@@ -117,8 +117,9 @@ pub(super) struct Rollback {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct UpgradeAnswers {
+    /// `modern` permits to divide the disk of a host of another product anew.
     layout: Option<UpgradeLayout>,
-    /// Paths that are carried over beside the usual ones.
+    /// Paths that are carried over beside the usual ones; not of a host that is taken over.
     keep: Option<Vec<HostPath>>,
 }
 

@@ -107,12 +107,18 @@ pub(super) fn upgrade(
     };
     let disk = selector(&element, problems);
     element.finish(problems);
+    let what = "the old installer divided a disk with partitions of 4 GiB anew where a marker file \
+                said so, and copied the old system; here a host of XenServer is taken over beside \
+                the old system, and only where its storage repository is proven empty";
+    let problem = Problem::new(root.at(), "", what);
+    problems
+        .warn(problem.hint("`host-installer convert` writes it as `upgrade: {layout: modern}`"));
     Some(UpgradeAnswers {
         deployment_id: None,
         machine: MachineRules::default(),
         safety: Safety::default(),
         disk: disk?,
-        layout: UpgradeLayout::Keep,
+        layout: UpgradeLayout::Modern,
         keep: Vec::new(),
         source: Source::Medium,
         health: Health::default(),
