@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use installer::release_dir::{Release, hex};
 use installer_core::release::{
-    BOOT_IMG, CORE_IMG, DOM0_IMAGE, Dom0, File, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL,
+    ARCH, BOOT_IMG, CORE_IMG, DOM0_IMAGE, Dom0, File, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL,
     Image, MANIFEST, Manifest, SBOM, SCHEMA,
 };
 use sha2::{Digest as _, Sha256};
@@ -19,7 +19,6 @@ use crate::{chunks, image, sbom, space, tree};
 
 const PRODUCT: &str = "xenhost";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const ARCH: &str = "x86_64";
 /// The medium's own loader images, which are no part of what is installed.
 pub const MEDIUM_EFI: &str = "medium/grubx64.efi";
 pub const MEDIUM_CD: &str = "medium/eltorito.img";

@@ -86,6 +86,9 @@ pub enum HostError {
     Changed { disk: String, what: &'static str, have: String, want: String },
     #[error("{disk} is in use by {by}")]
     Busy { disk: String, by: String },
+    /// Neither the disk nor what is asked is wrong: it is one at a time.
+    #[error("{disk}: another installation is running (pid {pid})")]
+    Running { disk: String, pid: u32 },
     #[error("{} did not appear within {seconds} s", path.display())]
     NoNode { path: PathBuf, seconds: u64 },
     #[error("partition {role} reads back other bytes than were copied to it, {bytes} bytes in")]
@@ -108,7 +111,7 @@ impl HostError {
                 Exit::IoBeforeCommit
             }
             Self::Call(_) | Self::NoNode { .. } => Exit::ToolFailed,
-            Self::NoPartition { .. } => Exit::InternalError,
+            Self::NoPartition { .. } | Self::Running { .. } => Exit::InternalError,
             Self::NoHooks { .. } => Exit::BadAnswers,
             Self::NoRoom { .. } => Exit::Unsuitable,
             Self::Changed { .. } | Self::Busy { .. } => Exit::DiskNotFound,

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use installer_core::outcome::Exit;
 use installer_core::release::{
-    self, BOOT_IMG, CORE_IMG, Chunk, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Image, Manifest,
+    self, ARCH, BOOT_IMG, CORE_IMG, Chunk, GRUB_EFI, INSTALLER_INITRD, INSTALLER_KERNEL, Image,
+    Manifest,
 };
 use installer_core::values::WebUrl;
 use sha2::{Digest, Sha256};
@@ -31,8 +32,6 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 const CHUNK_BYTES_MAX: u64 = 64 << 20;
 /// Image offsets and lengths are multiples of it.
 const IMAGE_ALIGN: u64 = 4096;
-/// The machines that xenhost runs on.
-const ARCH: &str = "x86_64";
 
 /// A release whose manifest makes sense. The files behind it may still be missing or damaged.
 #[derive(Clone, Debug)]
@@ -56,6 +55,9 @@ pub enum ReleaseError {
     Hash { place: String, have: String, want: String },
     #[error("{place} has SHA-256 {have}, {want} was asked for")]
     OtherManifest { place: String, have: String, want: String },
+    /// It is whole, and not for these machines: no trust in it, as with a wrong hash.
+    #[error("{place}: the release is for {have}, this installer is for {ARCH}")]
+    OtherArch { place: String, have: String },
     #[error("{place}: the manifest does not name {file}")]
     NotListed { place: String, file: &'static str },
 }
@@ -63,7 +65,9 @@ pub enum ReleaseError {
 impl ReleaseError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Hash { .. } | Self::OtherManifest { .. } => Exit::HashMismatch,
+            Self::Hash { .. } | Self::OtherManifest { .. } | Self::OtherArch { .. } => {
+                Exit::HashMismatch
+            }
             Self::Read { .. }
             | Self::Fetch(_)
             | Self::Manifest { .. }
@@ -125,6 +129,9 @@ impl Release {
         }
         let manifest: Manifest = serde_json::from_slice(&bytes)
             .map_err(|e| ReleaseError::Manifest { place: place.clone(), why: e.to_string() })?;
+        if manifest.arch != ARCH {
+            return Err(ReleaseError::OtherArch { place, have: manifest.arch });
+        }
         check_manifest(&manifest).map_err(|why| ReleaseError::Manifest { place, why })?;
         Ok(Self { store, manifest })
     }
@@ -215,9 +222,6 @@ impl Release {
 pub fn check_manifest(manifest: &Manifest) -> Result<(), String> {
     if manifest.schema != release::SCHEMA {
         return Err(format!("schema is {:?}, {:?} is known", manifest.schema, release::SCHEMA));
-    }
-    if manifest.arch != ARCH {
-        return Err(format!("the release is for {}, this installer is for {ARCH}", manifest.arch));
     }
     let mut names = vec![&manifest.image.file];
     names.extend(manifest.files.iter().map(|f| &f.path));

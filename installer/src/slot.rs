@@ -14,6 +14,11 @@ use ext4_view::{Ext4, Ext4Error, FileType};
 use installer_core::outcome::Exit;
 use installer_core::target::{Body, TargetFile};
 use partitioner::ids::Guid;
+use partitioner::units::Bytes;
+
+mod room;
+
+use room::Room;
 
 use crate::call::{Call, CallError, Output, Run};
 
@@ -35,6 +40,12 @@ pub enum SlotError {
     WrongKind { path: String, is: &'static str, wanted: &'static str },
     #[error("debugfs: {said}")]
     Debugfs { said: String },
+    /// By what was to be put in and what was free, in bytes; blocks of folders come to it.
+    #[error(
+        "the slot's file system is full: {wanted} were to be put in, {free} and {inodes} files \
+         are free in it: {said}"
+    )]
+    Full { wanted: Bytes, free: Bytes, inodes: u32, said: String },
     #[error("{path} of the slot: {what} is {have}, {want} was written")]
     Differs { path: String, what: &'static str, have: String, want: String },
 }
@@ -43,7 +54,9 @@ impl SlotError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Call(_) | Self::Debugfs { .. } => Exit::ToolFailed,
-            Self::Ext4 { .. } | Self::File { .. } | Self::Differs { .. } => Exit::IoBeforeCommit,
+            Self::Ext4 { .. } | Self::File { .. } | Self::Full { .. } | Self::Differs { .. } => {
+                Exit::IoBeforeCommit
+            }
             Self::Unspeakable { .. } => Exit::InternalError,
             Self::WrongKind { .. } => Exit::SourceFailed,
         }
@@ -97,8 +110,12 @@ pub fn configure(
         }
     }
     write(SCRIPT, script.as_bytes())?;
+    let room = Room::of(slot)?;
     let call = Call::new("debugfs").args(["-w", "-f", SCRIPT]).arg(slot).in_folder(scratch);
     let said = complaints(&run.run(&call.accept(1))?);
+    if let Some(line) = said.iter().find(|line| line.contains(FULL)) {
+        return Err(room.too_small_for(files, line));
+    }
     if !said.is_empty() {
         return Err(SlotError::Debugfs { said: said.join("; ") });
     }
@@ -107,6 +124,8 @@ pub fn configure(
 }
 
 const SCRIPT: &str = "script";
+/// How `debugfs` says that no block, or no inode, is left (`ext2_err.et.in` of e2fsprogs).
+const FULL: &str = "Could not allocate";
 
 fn copy_name(index: usize) -> String {
     format!("f{index}")

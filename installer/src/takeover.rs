@@ -16,9 +16,10 @@ use partitioner::block::BlockIo;
 use partitioner::block::window::Window;
 use partitioner::gpt;
 use partitioner::head::core_for;
+use partitioner::inspect::inspect;
 use partitioner::layout::{Role, Scheme};
 use partitioner::table::{Planned, TablePlan};
-use partitioner::units::Extent;
+use partitioner::units::{Extent, Lba};
 use partitioner::write::commit::CommitError;
 use partitioner::write::{self, WriteError, takeover as steps};
 
@@ -48,7 +49,8 @@ pub fn run(
     tell: &mut dyn FnMut(Event),
 ) -> Result<(), Failure> {
     let mut state = DiskState::Untouched;
-    let prepared = prepare(plan, release, host).map_err(|error| fail(None, error, state, plan))?;
+    let prepared =
+        prepare(plan, release, &mut *host).map_err(|error| fail(None, error, state, plan))?;
     let count = u32::try_from(plan.steps.len()).unwrap_or(u32::MAX);
     tell(Event::Started { steps: count, digest: plan.digest.clone() });
     for (number, step) in (1..).zip(plan.steps.iter().copied()) {
@@ -133,6 +135,7 @@ fn prepare(
     host: &mut dyn Host,
 ) -> Result<LoaderFiles, StepError> {
     engine::check_means(release, &plan.host.release.build, &PROGRAMS)?;
+    same_disk(plan, host.disk())?;
     host.check_room(release.bytes_written())?;
     let loader = release.read_loader_files()?;
     if let Some(trial) = &plan.facts.trial {
@@ -150,6 +153,21 @@ fn boot_files<'h>(table: &TablePlan, host: &'h mut dyn Host) -> Result<BootFiles
     let extent = table.partition(Role::Boot).ok_or(HostError::NoPartition { role: Role::Boot })?;
     let window: Box<dyn BlockIo + 'h> = Box::new(Window::new(host.disk(), extent.extent)?);
     Ok(BootFiles::open(window)?)
+}
+
+/// What the plan gives up and keeps is what is there: others may have been at the disk since.
+fn same_disk(plan: &TakeoverPlan, disk: &mut dyn BlockIo) -> Result<(), StepError> {
+    let facts = &plan.facts;
+    let mut lba0 = vec![0; facts.lba0.len()];
+    disk.read(Lba::new(0), &mut lba0)?;
+    let changed = |what| StepError::DiskChanged { disk: facts.disk.path.clone(), what };
+    if lba0 != facts.lba0 {
+        return Err(changed("its first block"));
+    }
+    if inspect(disk)? != facts.report.inspection {
+        return Err(changed("its partition table, or a file system on it,"));
+    }
+    Ok(())
 }
 
 /// One step's surroundings.

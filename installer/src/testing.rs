@@ -84,6 +84,14 @@ impl TinyRelease {
         self.dir.path()
     }
 
+    /// Changes what the release says of itself.
+    pub(crate) fn manifest(&self, change: impl FnOnce(&mut Manifest)) {
+        let path = self.dir().join(release::MANIFEST);
+        let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut manifest);
+        fs::write(path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
+    }
+
     /// What a bad sector does.
     pub(crate) fn flip_byte(&self, name: &str, at: u64) {
         use std::os::unix::fs::FileExt;
@@ -92,6 +100,22 @@ impl TinyRelease {
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     }
+}
+
+/// An image that no slot holds: zeros, which no file has to.
+pub(crate) fn too_large(manifest: &mut Manifest) {
+    const SIZE: u64 = 19 << 30;
+    let image = &mut manifest.image;
+    let zeros = Chunk {
+        offset: image.size,
+        length: SIZE.checked_sub(image.size).unwrap(),
+        frame_offset: image.file_size,
+        frame_length: 0,
+        sha256: image.file_sha256.clone(),
+        zero: true,
+    };
+    image.size = SIZE;
+    image.chunks.push(zeros);
 }
 
 fn write_frames(dir: &Path, bytes: &[u8]) -> Image {

@@ -20,6 +20,7 @@ pub mod read;
 pub mod rollback;
 pub mod root;
 pub mod site;
+pub mod unknown;
 
 use root::{Kind, Root, text};
 pub use site::{AtRest, Rest, RunningSite, Site};
@@ -87,6 +88,7 @@ pub fn run(
 /// All that can be known bad before the first write.
 fn prepare(plan: &UpgradePlan, release: &Release, site: &dyn Site) -> Result<(), StepError> {
     engine::check_means(release, &plan.release.build, &PROGRAMS)?;
+    read::same_table(&plan.facts)?;
     Ok(site.check_room(release.bytes_written())?)
 }
 

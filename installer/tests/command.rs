@@ -7,10 +7,12 @@
 )]
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 #[path = "../src/testing.rs"]
@@ -62,15 +64,18 @@ impl Desk {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the program under test is a program")]
-    fn run(&self, command: &str, more: &[&str]) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_host-installer"))
-            .current_dir(self.dir.path())
+    fn command(&self, command: &str, more: &[&str]) -> Command {
+        let mut call = Command::new(env!("CARGO_BIN_EXE_host-installer"));
+        call.current_dir(self.dir.path())
             .arg(command)
             .args(["--answers", "answers.yaml", "--memory", "3GiB", "--release"])
             .arg(self.release.dir())
-            .args(more)
-            .output()
-            .unwrap();
+            .args(more);
+        call
+    }
+
+    fn run(&self, command: &str, more: &[&str]) -> Said {
+        let output = self.command(command, more).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let code = output.status.code().unwrap();
         Said { code, out: text(output.stdout), err: text(output.stderr) }
@@ -197,8 +202,43 @@ fn an_image_in_use_is_refused() {
     let desk = Desk::new(46);
     let held = File::open(desk.path("disk.img")).unwrap();
     held.lock().unwrap();
-    desk.refused(&desk.install(), 11, &["disk.img is in use by another program"]);
+    let own = format!("process {}, which holds a lock on it", std::process::id());
+    desk.refused(&desk.install(), 11, &["disk.img is in use by command-", &own]);
     held.unlock().unwrap();
+}
+
+/// Row 90 of the bad inputs. The first is stopped in its first step, and goes on afterwards.
+#[test]
+fn a_second_installation_ends_with_1_and_names_the_first() {
+    let desk = Desk::new(46);
+    desk.write("answers.yaml", ANSWERS.as_bytes());
+    let mut first = desk.command("install", &["--disk", "SN42=disk.img"]);
+    let mut first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&first);
+    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("[ 1/")));
+    kill_process(pid, Signal::STOP).unwrap();
+    let second = desk.install();
+    kill_process(pid, Signal::CONT).unwrap();
+    let named = format!("another installation is running (pid {})", first.id());
+    second.ended(1, "untouched", &[&named]);
+    assert!(lines.any(|line| line.unwrap().starts_with("Finished in")));
+    assert!(first.wait().unwrap().success());
+}
+
+/// Row 94 of the bad inputs: what cannot be told stops nothing. Standard error is told of the end.
+#[test]
+fn a_full_log_stops_no_installation() {
+    let desk = Desk::new(46);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut call = desk.command("install", &["--disk", "SN42=disk.img"]);
+    let output = call.stdout(full()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert!(err.ends_with("DISK STATE: new system boots\n"), "{err}");
+    let mut call = desk.command("install", &["--disk", "SN42=disk.img", "--json"]);
+    let status = call.stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0), "it is done already");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The value of [`Manifest::schema`].
 pub const SCHEMA: &str = "xenhost-release/v1";
+/// The machines that xenhost runs on, as `uname -m` says it.
+pub const ARCH: &str = "x86_64";
 /// File names within a release directory.
 pub const MANIFEST: &str = "release.json";
 /// Where the minisign signature of the manifest lies.

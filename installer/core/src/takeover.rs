@@ -117,7 +117,6 @@ pub fn plan(
     refuse::pool(old)?;
     let proof = refuse::storage(facts, old)?;
     refuse::root(old, root)?;
-    refuse::release(manifest)?;
     let unsuitable = |what: String| Refusal::new(Exit::Unsuitable, what);
     let old_boot = root.boot.clone().map_err(|why| {
         unsuitable(format!("how {} is started is not known: {why}", refuse::named(old)))

@@ -96,6 +96,7 @@ fn fetch(url: WebUrl, trust: &Trust, sha256: Option<&str>) -> Result<Release, En
             ReleaseError::OtherManifest { .. } => {
                 "the server has another release than the one that is meant"
             }
+            ReleaseError::OtherArch { .. } => "take the release that is for this machine",
             ReleaseError::Read { .. }
             | ReleaseError::Manifest { .. }
             | ReleaseError::Size { .. }

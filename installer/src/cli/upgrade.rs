@@ -25,10 +25,11 @@ use super::takeover::OldHost;
 use super::{Ended, Outcome, give_up, install, print};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
-use crate::engine::Failure;
+use crate::engine::{Failure, StepError};
 use crate::ports::HostError;
 use crate::probe::{self, Machine};
 use crate::release_dir::Release;
+use crate::slot::SlotError;
 use crate::upgrade::read::{self, Live, root_of};
 use crate::upgrade::root::RootError;
 use crate::upgrade::{self as engine, AtRest, Rest, RunningSite, Site, collect};
@@ -252,8 +253,13 @@ fn perform(plan: &UpgradePlan, release: &Release, site: &mut dyn Site, style: St
 }
 
 fn ended(failure: &Failure) -> Ended {
-    let hint = (failure.state == DiskState::OldSystemBoots)
-        .then(|| "the running system is as it was; run the upgrade again".to_owned());
+    let again = if matches!(&*failure.error, StepError::Slot(SlotError::Full { .. })) {
+        "the running system is as it was; make what is carried over smaller, which is the \
+         configuration and what --keep or `upgrade.keep` add, and run the upgrade again"
+    } else {
+        "the running system is as it was; run the upgrade again"
+    };
+    let hint = (failure.state == DiskState::OldSystemBoots).then(|| again.to_owned());
     Ended { exit: failure.exit, message: failure.to_string(), hint, state: failure.state }
 }
 
@@ -371,5 +377,5 @@ fn unknown(facts: &UpgradeFacts) -> Result<Vec<String>, RootError> {
     if facts.slot(here.opposite()).inventory.is_none() {
         return Ok(Vec::new());
     }
-    engine::rollback::unknown_there(root(here)?.as_ref(), root(here.opposite())?.as_ref())
+    engine::unknown::there(root(here)?.as_ref(), root(here.opposite())?.as_ref())
 }

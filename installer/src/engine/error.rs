@@ -68,6 +68,8 @@ pub enum StepError {
     StateUnknown(StateFileError),
     #[error("the boot state changed since the plan: it is {have}, {want} expected")]
     StateChanged { have: String, want: String },
+    #[error("{disk}: {what} changed since the plan was made; look at the plan again")]
+    DiskChanged { disk: String, what: &'static str },
     #[error(transparent)]
     Root(#[from] RootError),
     #[error(transparent)]
@@ -88,9 +90,13 @@ impl StepError {
             }
             Self::NoProgram { .. } => Exit::ToolFailed,
             Self::Release(error) => error.exit(),
-            // Another machine's disk.
-            Self::Write(WriteError::Io(IoError::Reserved { .. }))
-            | Self::Io(IoError::Reserved { .. }) => Exit::DiskNotFound,
+            // Another machine's disk, or another than the plan was made for.
+            Self::Write(
+                WriteError::Io(IoError::Reserved { .. }) | WriteError::OtherTable { .. },
+            )
+            | Self::Io(IoError::Reserved { .. })
+            | Self::StateChanged { .. }
+            | Self::DiskChanged { .. } => Exit::DiskNotFound,
             Self::Write(WriteError::Io(_) | WriteError::CommitNotRead { .. })
             | Self::Io(_)
             | Self::Locate(_)
@@ -100,9 +106,6 @@ impl StepError {
             | Self::ReadBack { .. } => Exit::IoBeforeCommit,
             Self::Write(WriteError::Head(_)) => Exit::SourceFailed,
             Self::Write(WriteError::Commit(error)) => commit_exit(error),
-            Self::Write(WriteError::OtherTable { .. }) | Self::StateChanged { .. } => {
-                Exit::DiskNotFound
-            }
             Self::Write(WriteError::Gpt(_) | WriteError::Mbr(_) | WriteError::Rescue(_))
             | Self::Gpt(_) => Exit::InternalError,
             Self::Host(error) => error.exit(),

@@ -53,6 +53,8 @@ pub struct LinuxHost {
     elsewhere: Elsewhere,
     /// Writable again when the host goes.
     _others: LockedDisks,
+    /// Given up after they are.
+    _alone: Option<File>,
 }
 
 impl LinuxHost {
@@ -66,6 +68,10 @@ impl LinuxHost {
         let machine = Machine::running();
         let path = Path::new(&facts.path);
         let name = kernel_name(&machine, path)?;
+        let alone = match elsewhere {
+            Elsewhere::Lock => Some(super::lock::alone(&machine, Path::new("/run"))?),
+            Elsewhere::LeaveAlone => None,
+        };
         let others = LockedDisks::lock(&machine, &name, elsewhere)?;
         let control = File::open(path).map_err(file_error("opening", path))?;
         super::lock(&control, path)?;
@@ -99,6 +105,7 @@ impl LinuxHost {
             scratch,
             elsewhere,
             _others: others,
+            _alone: alone,
         })
     }
 

@@ -31,6 +31,14 @@ impl Slot {
         self.dir.path().join("slot.img")
     }
 
+    /// The first word that `dumpe2fs` says after `what`.
+    fn dumped(&self, what: &str) -> String {
+        let text = Processes.run(&Call::new("dumpe2fs").arg(self.path())).unwrap().stdout_text();
+        let (_, after) = text.split_once(what).unwrap();
+        let word = after.split(|c: char| c.is_whitespace() || c == ',').find(|w| !w.is_empty());
+        word.unwrap().to_owned()
+    }
+
     fn configure(&self, files: &[TargetFile]) -> Result<(), SlotError> {
         let scratch = tempfile::tempdir().unwrap();
         configure(&mut Processes, &self.path(), scratch.path(), files)
@@ -99,8 +107,28 @@ fn a_damaged_slot_is_not_accepted() {
 #[test]
 fn what_debugfs_did_not_do_is_noticed() {
     let slot = Slot::new();
-    let error = slot.configure(&[file("etc/big", 0o644, 0, Body::Content(vec![1; 80 << 20]))]);
-    assert!(matches!(error, Err(SlotError::Debugfs { .. })), "{error:?}");
+    // It writes nothing into a file system whose bitmap is not what its checksum says.
+    let number = |what| slot.dumped(what).parse::<u64>().unwrap();
+    let at = number("Block bitmap at ") * number("Block size:");
+    let image = fs::File::options().write(true).open(slot.path()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&image, &[0x5A; 64], at).unwrap();
+    let error = slot.configure(&[file("etc/new", 0o644, 0, content("new"))]).unwrap_err();
+    assert!(matches!(error, SlotError::Debugfs { .. }), "{error:?}");
+    assert!(error.to_string().contains("checksum"), "{error}");
+}
+
+#[test]
+fn a_full_file_system_is_told_with_what_was_free_and_what_was_wanted() {
+    let slot = Slot::new();
+    let number = |what| slot.dumped(what).parse::<u64>().unwrap();
+    let (blocks, files) = (number("Free blocks:"), number("Free inodes:"));
+    let large = Body::Content(vec![7; 80 << 20]);
+    let error = slot.configure(&[file("etc/large", 0o644, 0, large)]).unwrap_err();
+    assert_eq!(error.exit(), Exit::IoBeforeCommit);
+    let text = error.to_string();
+    let free = Bytes::new(blocks * number("Block size:"));
+    let want = format!("full: 80 MiB were to be put in, {free} and {files} files are free in it: ");
+    assert!(text.contains(&want), "{text}: {want}");
 }
 
 #[track_caller]

@@ -15,9 +15,11 @@ use crate::testing;
 mod answers;
 mod reports;
 mod retry;
+mod rows;
 mod scene;
+mod surroundings;
 
-use scene::made::{self, database};
+use scene::made;
 use scene::{Kind, Made, Scene};
 
 fn uuid(id: partitioner::ids::Guid) -> [u8; 16] {
@@ -132,99 +134,4 @@ fn check_finished(scene: &Scene) {
     assert!(fstab.starts_with("LABEL=oldroot-"), "{fstab}");
     assert!(has("boot/xenhost/slot.cfg").contains("'root=LABEL=oldroot-"));
     assert_eq!(has("etc/xensource/pool.conf"), "master");
-}
-
-/// Nothing of the disk changes, and the exit code and text say why.
-#[track_caller]
-fn refused(made: Made, exit: Exit, want: &str) {
-    let scene = Scene::new(made);
-    let before = scene.fingerprint();
-    let refusal = scene.plan().unwrap_err();
-    assert_eq!(refusal.exit, exit, "{refusal}");
-    assert!(refusal.message.contains(want), "{refusal}");
-    assert_eq!(scene.upgrade(&["--confirm", "abc"]), exit);
-    assert!(scene.fingerprint() == before, "{want}: the disk changed");
-}
-
-const VM: &str = "<row name__label=\"web\" is_a_template=\"false\" is_control_domain=\"false\" \
-                  is_a_snapshot=\"false\"/>";
-
-#[test]
-fn hosts_that_would_lose_something_are_refused() {
-    let no = Exit::NotUpgradeable;
-    let usual = || Made::usual(Kind::MbrBios);
-    let db =
-        |change: &dyn Fn(String) -> String| usual().with("var/lib/xcp/state.db", database(change));
-    let table = |text: String, name: &str, rows: &str| {
-        text.replace(&format!("<table name=\"{name}\">"), &format!("<table name=\"{name}\">{rows}"))
-    };
-    refused(db(&|t| table(t, "VM", VM)), no, "lists 1 guests, such as \"web\"");
-    refused(db(&|t| table(t, "host", "<row ref=\"h2\"/>")), no, "in a pool, its database lists 2");
-    refused(db(&|t| t.replace("ha_enabled=\"false\"", "ha_enabled=\"true\"")), no, "availability");
-    let vdi = "<row SR=\"s\" uuid=\"d\" name__label=\"web\" virtual_size=\"1073741824\"/>";
-    refused(db(&|t| table(t, "VDI", vdi)), no, "database disagrees: disk d");
-    // A repository that is not found is not one that never was.
-    let lost = Made { sr: None, ..db(&|t| table(t, "VDI", vdi)) };
-    refused(lost, no, "no storage repository is found on the disk");
-    refused(usual().with("etc/xensource/pool.conf", "slave:192.0.2.1"), no, "a member of a pool");
-    refused(usual().with("var/lib/xcp/state.db", "<database"), no, "database cannot be read");
-    // A marker of the old host is no proof.
-    let used = Made { sr: Some(made::USED), ..usual() };
-    refused(used.with("var/preserve/safe2upgrade", ""), no, "is in use: volume LV-");
-    refused(Made { sr: Some(made::TAGGED), ..Made::usual(Kind::GptBios) }, no, "tag host_4711");
-    refused(Made { sr: Some(made::FOREIGN), ..Made::usual(Kind::GptBios) }, no, "debian-vg");
-    let without = |path| Made { without: vec![path], ..usual() };
-    refused(without("var/lib/misc/ran-storage-init"), no, "never finished a first boot");
-    let scripts = usual().with("etc/firstboot.d/state/01-x", "");
-    refused(scripts.with("etc/xensource-inventory", "reboot\n"), no, "not KEY='value'");
-    refused(without("etc/xensource-inventory"), no, "another product");
-}
-
-#[test]
-fn disks_that_do_not_fit_are_refused() {
-    let no = Exit::Unsuitable;
-    let usual = || Made::usual(Kind::MbrBios);
-    refused(Made { gib: 40, ..usual() }, no, "46 GiB needed");
-    refused(Made { gib: 46, ..usual() }, no, "1 MiB for the boot loader");
-    let without = |path| Made { without: vec![path], ..usual() };
-    refused(without("boot/grub/grub.cfg"), no, "how XenServer 7.1.0 on partition 1 is started");
-    // Another firmware than the old host's.
-    let scene = Scene::new(Made::usual(Kind::GptUefi));
-    let mut facts = scene.facts();
-    let (memory, cpus) = (partitioner::units::Bytes::gib(8), 4);
-    let firmware = Firmware::Bios;
-    facts.machine = Some(installer_core::takeover::MachineSize { firmware, memory, cpus });
-    let release = Release::open(scene.release.dir()).unwrap();
-    let mut ids = partitioner::ids::Ids::from_seed([9; 32]);
-    let wish = installer_core::takeover::Wish::default();
-    let refusal =
-        installer_core::takeover::plan(&facts, release.manifest(), &wish, &mut ids).unwrap_err();
-    assert_eq!(refusal.exit, no);
-    assert!(refusal.message.contains("starts by UEFI"), "{refusal}");
-}
-
-#[test]
-fn a_damaged_root_and_a_second_installation_are_refused() {
-    let scene = Scene::new(Made::usual(Kind::MbrBios));
-    let disk = format!("{}?offset={}", scene.disk().display(), 63 * 512);
-    let call = Call::new("debugfs").args(["-w", "-R", "sif etc/hostname links_count 7"]);
-    Processes.run(&call.arg(&disk)).unwrap();
-    let before = scene.fingerprint();
-    let refusal = scene.plan().unwrap_err();
-    assert!(refusal.message.contains("has errors"), "{refusal}");
-    assert_eq!(scene.upgrade(&[]), Exit::NotUpgradeable);
-    assert!(scene.fingerprint() == before);
-
-    // A copy of the root where the backup was.
-    let scene = Scene::new(Made::usual(Kind::MbrBios));
-    let file = File::options().read(true).write(true).open(scene.disk()).unwrap();
-    let (start, _) = scene::old_root(Kind::MbrBios);
-    let mut bytes = vec![0; 1 << 20];
-    for mib in 0..256_u64 {
-        file.read_exact_at(&mut bytes, start + (mib << 20)).unwrap();
-        file.write_all_at(&bytes, start + (4 << 30) + (mib << 20)).unwrap();
-    }
-    let before = scene.fingerprint();
-    assert!(matches!(scene.upgrade(&[]), Exit::DiskNotFound | Exit::RefusedToDestroy));
-    assert!(scene.fingerprint() == before);
 }

@@ -24,6 +24,7 @@ use partitioner::units::{Extent, Lba};
 use super::root::{Kind, LiveRoot, Root, SlotRoot, file, text};
 use crate::bless::{BootFiles, StateFileError};
 use crate::call::{Call, Run};
+use crate::engine::StepError;
 
 const INVENTORY: &str = "etc/xenhost/inventory.json";
 const BLESSED: &str = "var/lib/xenhost/blessed.json";
@@ -190,6 +191,21 @@ fn table(
         head,
         partitions,
     })
+}
+
+/// The slots are where the plan has them: others may have been at the table since.
+pub(super) fn same_table(facts: &UpgradeFacts) -> Result<(), StepError> {
+    let disk = &facts.disk;
+    let mut opened = open::open_read_only(Path::new(&disk.path), Some(disk.block_size))?;
+    let now = inspect(opened.disk())?;
+    let is_there = |planned: &Planned| {
+        let same = |found: &Found| (found.number, found.extent) == (planned.number, planned.extent);
+        now.partitions.iter().any(same)
+    };
+    if now.disk_id() == Some(facts.table.disk_id()) && facts.table.partitions.iter().all(is_there) {
+        return Ok(());
+    }
+    Err(StepError::DiskChanged { disk: disk.path.clone(), what: "its partition table" })
 }
 
 /// What a takeover leaves of the old host until it is finished.

@@ -20,6 +20,7 @@ use crate::cli;
 use crate::probe;
 
 mod answers;
+mod changes;
 mod legacy;
 mod reports;
 mod rows;

@@ -8,11 +8,8 @@ use super::facts::{OldRoot, TakeoverFacts};
 use super::rerun;
 use crate::facts::Firmware;
 use crate::outcome::Exit;
-use crate::release::Manifest;
 use crate::request::Refusal;
 
-/// What the layouts of this project run on.
-const ARCH: &str = "x86_64";
 /// How guests leave a host before it is taken over.
 const GUESTS: &str = "the new system runs other tools, and knows none of this host's guests: on \
                       the old host move them to another one, or export them (`xe vm-export`) to \
@@ -193,14 +190,6 @@ pub(super) fn root(host: &Installation, root: &OldRoot) -> Result<(), Refusal> {
         return Err(no(format!("{name} holds a saved guest: {guest}")).hint(GUESTS));
     }
     Ok(())
-}
-
-/// The release can be put on such a machine.
-pub(super) fn release(new: &Manifest) -> Result<(), Refusal> {
-    if new.arch == ARCH {
-        return Ok(());
-    }
-    Err(no(format!("the host is {ARCH}, the release is for {}", new.arch)))
 }
 
 /// Why there are no two tables.

@@ -6,6 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+mod unknown;
+
+pub use unknown::{homes, unknown};
+
 /// Ids that Debian gives to people (`/etc/adduser.conf`).
 pub const IDS: RangeInclusive<u32> = 1000..=59_999;
 

@@ -50,9 +50,9 @@ pub const CARRIED: &[Pick] = &[
     Pick::Path("etc/systemd/timesyncd.conf"),
     Pick::Path("etc/systemd/timesyncd.conf.d"),
     Pick::Path("etc/chrony"),
-    // Keyboard and language.
+    // Keyboard and language. `etc/vconsole.conf` is not among them: where Debian has it, it is the
+    // release's link to this file, and one of another release may lead nowhere.
     Pick::Path("etc/default/keyboard"),
-    Pick::Path("etc/vconsole.conf"),
     Pick::Path("etc/default/locale"),
     Pick::Path("etc/locale.conf"),
     // Guests: their definitions, and the links in auto/ that start them.

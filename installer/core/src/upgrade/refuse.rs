@@ -9,9 +9,6 @@ use crate::release::Manifest;
 use crate::request::Refusal;
 use crate::target::Inventory;
 
-/// What the layouts of this project run on.
-const ARCH: &str = "x86_64";
-
 fn no(message: impl Into<String>) -> Refusal {
     Refusal::new(Exit::NotUpgradeable, message)
 }
@@ -117,9 +114,6 @@ fn release(old: &Inventory, new: &Manifest) -> Result<(), Refusal> {
     let (have, want) = (&old.product, &new.product);
     if have != want {
         return Err(no(format!("the host is {have}, the release is {want}")));
-    }
-    if new.arch != ARCH {
-        return Err(no(format!("the host is {ARCH}, the release is for {}", new.arch)));
     }
     let (have, want) = (&old.version, &new.version);
     if newer(have, want) {

@@ -100,7 +100,6 @@ fn every_refusal_has_its_exit_and_its_reason() {
     let cases: &[(Spoil, Exit, &str)] = &[
         (|_, m| m.version = "0.0.9".into(), Exit::NotUpgradeable, "downgrade refused"),
         (|_, m| m.product = "other".into(), Exit::NotUpgradeable, "the release is other"),
-        (|_, m| m.arch = "aarch64".into(), Exit::NotUpgradeable, "aarch64"),
         (|_, m| m.min_upgrade_from = "0.1.5".into(), Exit::NotUpgradeable, "0.1.5 or later"),
         (|f, _| f.boot.state.trial = Trial::Pending, Exit::NotUpgradeable, "on trial"),
         (

@@ -136,7 +136,7 @@ fn the_answers_have_to_permit_it() {
 fn refusals_are_those_of_the_command_line() {
     let usual = || Made::usual(Kind::MbrBios);
     let db = |from: &str, to: &str| {
-        usual().with("var/lib/xcp/state.db", database(|text| text.replace(from, to)))
+        usual().with("var/lib/xcp/state.db", made::database(|text| text.replace(from, to)))
     };
     let table = |name: &str, rows: &str| {
         let head = format!("<table name=\"{name}\">");
@@ -145,7 +145,7 @@ fn refusals_are_those_of_the_command_line() {
     let no = Exit::NotUpgradeable;
     let without = |path| Made { without: vec![path], ..usual() };
     let cases = [
-        (table("VM", VM), no, "lists 1 guests"),
+        (table("VM", made::VM), no, "lists 1 guests"),
         (table("host", "<row ref=\"h2\"/>"), no, "in a pool"),
         (db("ha_enabled=\"false\"", "ha_enabled=\"true\""), no, "availability"),
         (usual().with("etc/xensource/pool.conf", "slave:192.0.2.1"), no, "a member of a pool"),

@@ -111,7 +111,9 @@ fn a_takeover_on_trial_is_given_up_first() {
 fn guests_of_the_old_system_stop_it_once_more() {
     let scene = taken_over(Kind::MbrBios);
     scene.fail_trial("");
-    let text = database(|t| t.replace("<table name=\"VM\">", &format!("<table name=\"VM\">{VM}")));
+    let text = made::database(|t| {
+        t.replace("<table name=\"VM\">", &format!("<table name=\"VM\">{}", made::VM))
+    });
     let file = scene.dir.path().join("state.db");
     std::fs::write(&file, text).unwrap();
     let disk = format!("{}?offset={}", scene.disk().display(), 63 * 512);

@@ -23,7 +23,6 @@ use installer_core::release::{BOOT_IMG, CORE_IMG, GRUB_EFI};
 use installer_core::request::Refusal;
 use installer_core::takeover::{TakeoverFacts, TakeoverPlan, Wish, plan};
 use installer_core::upgrade::UpgradeFacts;
-use partitioner::block::BlockIo;
 use partitioner::ids::Ids;
 use partitioner::inspect::inspect;
 use partitioner::units::{BlockSize, Extent, Lba};
@@ -64,7 +63,7 @@ pub(super) fn old_root(kind: Kind) -> (u64, u64) {
     }
 }
 
-fn sr_start(kind: Kind) -> u64 {
+pub(super) fn sr_start(kind: Kind) -> u64 {
     match kind {
         Kind::MbrBios | Kind::MbrGap => 63 * 512 + 8 * GIB,
         Kind::GptBios | Kind::GptUefi => (1 << 20) + 8 * GIB,
@@ -161,12 +160,11 @@ impl Scene {
         let mut from = packed::unpack(packed);
         let found = inspect(&mut from).unwrap();
         let place = found.partitions.iter().find(|found| found.number == 3).unwrap().extent;
-        let mut bytes = vec![0; 1 << 20];
-        // Label and metadata; guest disks are not looked into.
-        for mib in 0..32 {
-            from.read(Lba::new(place.first().get() + mib * 2048), &mut bytes).unwrap();
-            if bytes.iter().any(|byte| *byte != 0) {
-                disk.write_all_at(&bytes, sr_start(self.made.kind) + (mib << 20)).unwrap();
+        let start = place.first().get() * SIZE.bytes();
+        let end = start + place.blocks() * SIZE.bytes();
+        for (offset, bytes) in packed::unpacked(packed).1 {
+            if (start..end).contains(&offset) {
+                disk.write_all_at(&bytes, sr_start(self.made.kind) + offset - start).unwrap();
             }
         }
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use installer_core::bootstate::Slot;
 use installer_core::facts::{Firmware, HostFacts};
-use installer_core::release::{MANIFEST, Manifest};
 use installer_core::request::Refusal;
 use installer_core::upgrade::{self as core, UpgradeFacts, Wish};
 use installer_core::values::Redactor;
@@ -26,7 +25,7 @@ use crate::engine;
 use crate::host::image::ImageHost;
 use crate::probe;
 pub(super) use crate::testing::ANSWERS;
-use crate::testing::{TinyRelease, dom0};
+use crate::testing::{TinyRelease, dom0_with, thing};
 
 const SIZE: Bytes = Bytes::gib(46);
 
@@ -37,7 +36,7 @@ pub(super) struct Scene {
     block_size: BlockSize,
 }
 
-fn system(dir: &Path, mark: &str, sshd: u32) -> Vec<u8> {
+fn system(dir: &Path, mark: &str, sshd: u32, thing: &[u8]) -> Vec<u8> {
     let tree = dir.join("tree");
     fs::create_dir_all(tree.join("etc/xen")).unwrap();
     fs::create_dir_all(tree.join("var/lib/dpkg")).unwrap();
@@ -59,16 +58,14 @@ fn system(dir: &Path, mark: &str, sshd: u32) -> Vec<u8> {
         &format!("Package: xen-utils-common\nConffiles:\n /etc/xen/xl.conf {sum}\nVersion: 1\n\n"),
     );
     write("etc/release-mark", mark);
-    dom0(dir)
+    dom0_with(dir, thing)
 }
 
-fn second_release(version: &str, build: &str) -> TinyRelease {
+/// The second release, with this as its largest file.
+pub(super) fn second_release(thing: &[u8]) -> TinyRelease {
     let dir = tempfile::tempdir().unwrap();
-    let release = TinyRelease::of_bytes(&system(dir.path(), version, 105));
-    let path = release.dir().join(MANIFEST);
-    let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    (manifest.version, manifest.build) = (version.to_owned(), build.to_owned());
-    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let release = TinyRelease::of_bytes(&system(dir.path(), "0.2.0", 105, thing));
+    release.manifest(|m| (m.version, m.build) = ("0.2.0".to_owned(), "second".to_owned()));
     release
 }
 
@@ -79,8 +76,8 @@ impl Scene {
 
     pub(super) fn of(size: Bytes, block_size: BlockSize, firmware: Firmware) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let release = TinyRelease::of_bytes(&system(dir.path(), "0.1.0", 104));
-        let scene = Self { dir, second: second_release("0.2.0", "second"), block_size };
+        let release = TinyRelease::of_bytes(&system(dir.path(), "0.1.0", 104, &thing()));
+        let scene = Self { dir, second: second_release(&thing()), block_size };
         FileDisk::create(&scene.disk(), size, block_size).unwrap();
         let facts = HostFacts {
             firmware,
@@ -122,6 +119,40 @@ impl Scene {
     pub(super) fn blessed(&self, slot: Slot) {
         let facts = self.facts(self.block_size);
         self.edit(&facts, slot, &[("var/lib/xenhost/blessed.json", "{}\n")]);
+    }
+
+    /// Installed, upgraded, and the second system has booted well.
+    pub(super) fn upgraded(block_size: BlockSize) -> Self {
+        let scene = Self::lived_in(block_size);
+        scene.upgrade(&scene.facts(block_size), &mut |_| {}).unwrap();
+        scene.end_trial();
+        scene
+    }
+
+    /// What bless does.
+    pub(super) fn end_trial(&self) {
+        let facts = self.facts(self.block_size);
+        let mut site = AtRest::for_state(Rest::Image, &facts).unwrap();
+        let mut boot = BootFiles::open(site.open_boot().unwrap()).unwrap();
+        boot.commit(facts.boot.state.blessed()).unwrap();
+        drop(boot);
+        drop(site);
+        self.blessed(facts.boot.state.slot);
+    }
+
+    /// Does something to the disk as it is now, again and again.
+    pub(super) fn each<T>(&self, all: &[T], mut work: impl FnMut(&T)) {
+        let kept = self.dir.path().join("kept.img");
+        let copy = |from: &Path, to: &Path| {
+            let call = Call::new("cp").arg("--sparse=always").arg("--reflink=auto");
+            Processes.run(&call.arg(from).arg(to)).unwrap();
+        };
+        copy(&self.disk(), &kept);
+        for one in all {
+            work(one);
+            copy(&kept, &self.disk());
+        }
+        fs::remove_file(&kept).unwrap();
     }
 
     pub(super) fn disk(&self) -> PathBuf {
@@ -184,6 +215,10 @@ impl Scene {
         let plan = self.plan(facts).unwrap();
         let mut site = AtRest::open(Rest::Image, &plan).unwrap();
         run(&plan, &release, &mut site, &Cancel::default(), tell)
+    }
+
+    pub(super) fn sgdisk(&self, args: &[&str]) {
+        Processes.run(&Call::new("sgdisk").args(args).arg(self.disk())).unwrap();
     }
 
     /// A file beside the disk.

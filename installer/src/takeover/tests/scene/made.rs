@@ -65,7 +65,7 @@ impl Made {
     }
 }
 
-const INVENTORY: &str = "PRODUCT_BRAND='XenServer'\nPRODUCT_NAME='xenenterprise'\n\
+pub(crate) const INVENTORY: &str = "PRODUCT_BRAND='XenServer'\nPRODUCT_NAME='xenenterprise'\n\
                          PRODUCT_VERSION='7.1.0'\nPLATFORM_VERSION='2.2.0'\n\
                          INSTALLATION_UUID='5d2f4b7a-1c3e-4e8b-a6f9-0d1e2f3a4b5c'\n\
                          MANAGEMENT_INTERFACE='xenbr0'\n\
@@ -88,6 +88,10 @@ const DATABASE: &str = "<database>\
     <table name=\"pool\"><row ref=\"p\" ha_enabled=\"false\"/></table>\
     <table name=\"SR\"><row ref=\"s\" uuid=\"11111111-1111-4111-8111-111111111111\"/></table>\
     <table name=\"VDI\"></table><table name=\"VM\"></table></database>";
+
+/// A guest, as a row of the database.
+pub(crate) const VM: &str = "<row name__label=\"web\" is_a_template=\"false\" \
+    is_control_domain=\"false\" is_a_snapshot=\"false\"/>";
 
 pub(crate) fn database(change: impl Fn(String) -> String) -> String {
     change(DATABASE.to_owned())
