@@ -31,6 +31,7 @@ const ENABLED: &[&str] = &[
     "xenhost-swap-file.service",
     "xenhost-time-servers.path",
     "xenhost-trial-lost.timer",
+    "xenhost-watchdog-off.service",
 ];
 /// Waiting for a network would hold up guests on a host whose DHCP server is away, and Debian's
 /// maker of SSH keys runs at what systemd takes for a first boot only.

@@ -247,6 +247,14 @@ impl Dom0 {
         ensure(wrong.is_empty(), || format!("dom0 is not as promised:{wrong}"))
     }
 
+    /// The machine said so since it was started, in this boot or an earlier one.
+    pub(crate) fn said(&self, words: &str) -> Result<()> {
+        let console = &self.machine.serial;
+        ensure(console.text().contains(words), || {
+            format!("the machine never said {words:?}; log: {}", console.log().display())
+        })
+    }
+
     pub(crate) fn must(&mut self, command: &str) -> Result<String> {
         self.shell.must(command, COMMAND_LIMIT)
     }

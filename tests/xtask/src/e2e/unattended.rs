@@ -33,6 +33,7 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
     let mut dom0 = upgrade::boot(lab, NAME, Firmware::Uefi, &disks)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda2$'")?;
     dom0.must("host-installer status | grep -q 'boots: slot b, else a'")?;
+    dom0.check_all(upgrade::WELL_TRIED)?;
     dom0.power_off(lab, NAME)?;
 
     let went = ["slot a boots from now on"];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::boots;
 use crate::call::Call;
 use crate::disks::{self, TARGET};
-use crate::dom0::{self, Dom0};
+use crate::dom0::{self, Check, Dom0};
 use crate::failure::{At, Failure, Result, ensure};
 use crate::inside;
 use crate::inside::tree::{Change, Tree};
@@ -33,6 +33,13 @@ const IDENTITY: &str = "cat /etc/machine-id /etc/hostname /etc/ssh/ssh_host_*_ke
 /// A host with guests has no memory to spare: next to nothing of it may be pushed out to swap.
 const LITTLE_SWAPPED: &str = "free -m; awk '/^SwapTotal/{t=$2} /^SwapFree/{f=$2} \
                               END{exit t - f > 65536}' /proc/meminfo";
+/// A trial that ended well leaves nothing behind that could end a blessed host.
+pub(super) const WELL_TRIED: &[Check] = &[
+    ("no unit failed", "! systemctl --failed --no-legend --plain | grep ."),
+    ("Xen watched the trial", "journalctl -b | grep -q \"hardware watchdog 'xen_wdt'\""),
+    ("it is over", "s='/sys/class/watchdog/*/state'; ls $s && ! grep -x active $s"),
+    ("also for a systemd that is started anew", "! ls /run/systemd/system.conf.d/*trial*"),
+];
 /// The file that keeps what [`IDENTITY`] said, beside the disk that it was said of.
 const WAS: &str = "upgraded.identity";
 
@@ -93,7 +100,7 @@ pub(super) fn tried_and_left(
     dom0.must(&format!("host-installer status | grep -q ' {NEXT},'"))?;
     dom0.must("host-installer status | grep -q 'boots: slot b, else a'")?;
     ensure(dom0.must(IDENTITY)? == identity, || "the new system is another machine".to_owned())?;
-    dom0.check_all(&[("no unit failed", "! systemctl --failed --no-legend --plain | grep .")])?;
+    dom0.check_all(WELL_TRIED)?;
     dom0.must("host-installer rollback --check | grep 'slot a would boot'")?;
     dom0.must("host-installer verify")?;
     dom0.must("host-installer rollback | grep 'slot a boots from now on'")?;
@@ -147,6 +154,8 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
 pub(super) struct Fault {
     pub(super) name: &'static str,
     pub(super) changes: fn(&Tree) -> Result<Vec<Change>>,
+    /// What the machine says when the fault strikes.
+    pub(super) strikes: &'static str,
     /// What the boot loader says when it goes back.
     pub(super) given_up: &'static str,
     /// What the host says of it afterwards.
@@ -165,6 +174,7 @@ const PANIC: Fault = Fault {
             Some(replaced(slot, path, " 'root=", " 'rdinit=/none' 'root=")?),
         )])
     },
+    strikes: "Kernel panic - not syncing",
     given_up: THREE_TRIES,
     told: "user space was never reached",
 };
@@ -174,6 +184,7 @@ const NO_XEN: Fault = Fault {
         let all = slot.list("/boot")?.into_iter();
         Ok(all.filter(|path| path.starts_with("/boot/xen-")).map(|path| (path, None)).collect())
     },
+    strikes: "xenhost: /boot/xen-",
     // The boot loader itself sees it, and goes on to the other slot at once.
     given_up: "xenhost: slot b did not start",
     told: "user space was never reached",
@@ -193,11 +204,12 @@ const UNWELL: Fault = Fault {
             (path.to_owned(), Some(inventory.to_string())),
         ])
     },
+    strikes: "xenhost: host NOT blessed, rebooting into its next try",
     given_up: THREE_TRIES,
     told: "xenbr0",
 };
 
-fn replaced(slot: &Tree, path: &str, old: &str, new: &str) -> Result<String> {
+pub(super) fn replaced(slot: &Tree, path: &str, old: &str, new: &str) -> Result<String> {
     let text = slot.text(path)?;
     ensure(text.contains(old), || format!("{path} holds no {old:?}:\n{text}"))?;
     Ok(text.replace(old, new))
@@ -262,6 +274,7 @@ pub(super) fn falls_back(
     slot.change(&lab.run, &changes)?;
     let mut dom0 =
         dom0::fall_back(lab, fault.name, firmware, disks, (fault.given_up, FALLBACK_LIMIT))?;
+    dom0.said(fault.strikes)?;
     dom0.must("findmnt -no SOURCE / | grep -q '^/dev/vda1$'")?;
     for command in ["host-installer status", "cat /run/motd.d/*"] {
         let says = format!("{command} says why");
