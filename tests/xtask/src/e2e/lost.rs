@@ -2,7 +2,7 @@
 //! all of it hangs. The host comes back by itself, by the units around bless, or by Xen's watchdog.
 
 use super::at_rest;
-use super::upgrade::{Fault, THREE_TRIES, falls_back, replaced, set_tries};
+use super::upgrade::{Fault, RESTARTS, THREE_TRIES, falls_back, replaced, set_tries};
 use crate::disks::TARGET;
 use crate::failure::Result;
 use crate::inside::tree::{Change, Tree};
@@ -14,7 +14,7 @@ const NOT_JUDGED: &str = "user space was never reached, or could not be judged";
 const LOST: Fault = Fault {
     name: "lost",
     changes: |_| Ok(vec![("/etc/xenhost/inventory.json".to_owned(), None)]),
-    strikes: "xenhost: this try ends, the system on trial was not blessed",
+    strikes: RESTARTS,
     given_up: THREE_TRIES,
     told: NOT_JUDGED,
 };

@@ -162,6 +162,9 @@ pub(super) struct Fault {
     pub(super) told: &'static str,
 }
 
+/// What Linux says of a restart that somebody asked for; systemd may end who asked before a word of
+/// theirs is on the console.
+pub(super) const RESTARTS: &str = "reboot: Restarting system";
 pub(super) const THREE_TRIES: &str = "xenhost: slot b was started three times and not blessed";
 
 const PANIC: Fault = Fault {
@@ -204,7 +207,7 @@ const UNWELL: Fault = Fault {
             (path.to_owned(), Some(inventory.to_string())),
         ])
     },
-    strikes: "xenhost: host NOT blessed, rebooting into its next try",
+    strikes: RESTARTS,
     given_up: THREE_TRIES,
     told: "xenbr0",
 };
