@@ -2,7 +2,7 @@
 
 use partitioner::installations::{Database, DatabaseState, Installation, Product, Shape};
 use partitioner::sr::Verdict;
-use partitioner::takeover::{SrProof, TakeoverError};
+use partitioner::takeover::{OLD_ROOT, SrProof, TakeoverError};
 
 use super::facts::{OldRoot, TakeoverFacts};
 use super::rerun;
@@ -23,7 +23,12 @@ fn no(message: impl Into<String>) -> Refusal {
 pub(super) fn one(facts: &TakeoverFacts) -> Result<(&Installation, &OldRoot), Refusal> {
     let path = &facts.disk.path;
     let hosts = &facts.report.installations;
-    let mut found = hosts.iter().filter(|host| host.product != Product::Xenhost);
+    // What a takeover that is begun over has left in slot a may not be known for what it is.
+    let is_old = |host: &&Installation| match facts.trial {
+        Some(_) => host.root == OLD_ROOT,
+        None => host.product != Product::Xenhost,
+    };
+    let mut found = hosts.iter().filter(is_old);
     let host = match (found.next(), found.next()) {
         (Some(one), None) => one,
         (None, _) => return Err(no(format!("{path} carries no host"))),
