@@ -13,6 +13,7 @@ use crate::call::{Call, Processes, Run};
 use crate::testing;
 
 mod answers;
+mod begun_again;
 mod reports;
 mod retry;
 mod rows;

@@ -52,15 +52,23 @@ pub(super) fn adopt(tables: &mut Takeover, facts: &TakeoverFacts) -> Result<bool
     Ok(true)
 }
 
-/// The table that counts. A run from a GPT that was cut off has prepared the backup copy for the
-/// trial table; the primary one, which everything starts by, is still the old host's.
+/// The table that counts. A run that was cut off has prepared the trial table behind it: from a
+/// GPT its backup copy, while the primary one, which everything starts by, is still the old host's;
+/// from an MBR one copy or both, which count for nothing until block 0 has an entry of type 0xEE.
 pub(super) fn as_it_counts(facts: &TakeoverFacts) -> Inspection {
     let mut found = facts.report.inspection.clone();
-    if let Table::Gpt { state: state @ GptState::PrimaryOnly, .. } = &mut found.table
-        && record(facts).is_some()
-    {
-        *state = GptState::Whole;
-        found.problems.retain(|problem| !is_of_backup(problem));
+    if record(facts).is_none() {
+        return found;
+    }
+    match &mut found.table {
+        Table::Gpt { state: state @ GptState::PrimaryOnly, .. } => {
+            *state = GptState::Whole;
+            found.problems.retain(|problem| !is_of_backup(problem));
+        }
+        Table::Mbr { .. } => {
+            found.problems.retain(|problem| *problem != TableProblem::NoProtectiveMbr);
+        }
+        Table::Gpt { .. } | Table::None | Table::GptDamaged { .. } | Table::Unfinished => {}
     }
     found
 }
