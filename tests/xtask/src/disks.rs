@@ -2,6 +2,7 @@
 //! people's data that an installation must not touch.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) const BYSTANDER: &str = "SN43";
 /// As large as a target, so that choosing wrongly would work.
 const BYSTANDER_GIB: u64 = 60;
 const MIB: u64 = 1 << 20;
+/// Disks are compared in pieces of this size.
+const PIECE: usize = 1 << 20;
 /// mke2fs with content, on a busy machine.
 const FOLDER_LIMIT: Duration = Duration::from_secs(120);
 /// Where the bystander's ext4 partition and its LVM physical volume begin.
@@ -183,9 +186,63 @@ pub(crate) fn check_unchanged(path: &Path, before: &str) -> Result<()> {
     Err(Failure::check(format!("{} was written: {before} became {after}", path.display())))
 }
 
+/// The first byte in which two disks differ within a range. What is a hole in both is not read.
+pub(crate) fn first_difference(one: &Path, two: &Path, bytes: Range<u64>) -> Result<Option<u64>> {
+    let first = File::open(one).at("opening", one)?;
+    let second = File::open(two).at("opening", two)?;
+    let (mut here, mut there) = (vec![0; PIECE], vec![0; PIECE]);
+    let mut at = bytes.start;
+    while at < bytes.end {
+        let next = data_at(&first, at).at("searching", one)?;
+        at = next.min(data_at(&second, at).at("searching", two)?).min(bytes.end);
+        let left = usize::try_from(bytes.end - at).map_or(PIECE, |left| left.min(PIECE));
+        let here = here.get_mut(..left).expect("no longer than a piece");
+        let there = there.get_mut(..left).expect("no longer than a piece");
+        first.read_exact_at(here, at).at("reading", one)?;
+        second.read_exact_at(there, at).at("reading", two)?;
+        if here != there {
+            let same = here.iter().zip(&*there).take_while(|(a, b)| a == b).count();
+            return Ok(Some(at + u64::try_from(same).expect("1 MiB")));
+        }
+        at += u64::try_from(left).expect("1 MiB");
+    }
+    Ok(None)
+}
+
+/// The next byte from a place on that is not in a hole.
+fn data_at(file: &File, at: u64) -> std::io::Result<u64> {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => Ok(data),
+        Err(rustix::io::Errno::NXIO) => Ok(u64::MAX),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disks_differ_at_a_byte_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["one", "two"].map(|name| dir.path().join(name));
+        let files = paths.clone().map(|path| {
+            blank(&path, 5).unwrap();
+            File::options().write(true).open(path).unwrap()
+        });
+        let [one, two] = &paths;
+        let found = |range| first_difference(one, two, range).unwrap();
+        assert_eq!(found(0..5 << 30), None);
+        files[0].write_all_at(&[7], (3 << 30) + 5).unwrap();
+        assert_eq!(found(0..5 << 30), Some((3 << 30) + 5));
+        assert_eq!(first_difference(two, one, 0..5 << 30).unwrap(), Some((3 << 30) + 5));
+        assert_eq!(found(0..(3 << 30) + 5), None);
+        assert_eq!(found((3 << 30) + 6..5 << 30), None);
+        files[1].write_all_at(&[7], (3 << 30) + 5).unwrap();
+        // Written zeros are what a hole is.
+        files[1].write_all_at(&[0; 4096], 1 << 30).unwrap();
+        assert_eq!(found(0..5 << 30), None);
+    }
 
     #[test]
     fn the_bystander_is_what_other_tools_take_it_for() {

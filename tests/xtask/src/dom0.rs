@@ -68,6 +68,7 @@ pub(crate) fn spec(lab: &Lab, name: &str, firmware: Firmware, disks: &[Disk]) ->
         kernel: None,
         resets: Resets::End,
         hardware: Vec::new(),
+        write_log: None,
         display: lab.display,
         reach: Reach::Nothing,
         work: lab.run.clone(),

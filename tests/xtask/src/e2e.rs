@@ -146,6 +146,12 @@ const SCENARIOS: &[Scenario] = &[
         "the message after a cut; the next run ends well",
         cuts::install,
     ),
+    scenario(
+        "power-cut-upgrade",
+        12,
+        "cuts of an upgrade by UEFI, from a log of its writes",
+        cuts::upgrade,
+    ),
 ];
 
 /// Which scenarios to run.

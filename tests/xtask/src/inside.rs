@@ -37,6 +37,10 @@ impl Partition {
         digits.chars().rev().collect::<String>().parse().unwrap_or(0)
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Everything but the name of the image and the ids.
     pub(crate) fn line(&self) -> String {
         let Self { start, size, kind, name, .. } = self;
@@ -89,8 +93,12 @@ struct Part {
 
 impl Part {
     fn open(disk: &Path, partition: &Partition) -> Result<Self> {
+        Self::at(disk, partition.start, partition.size)
+    }
+
+    fn at(disk: &Path, first: u64, sectors: u64) -> Result<Self> {
         let file = File::open(disk).at("opening", disk)?;
-        Ok(Self { file, start: partition.start * 512, size: partition.size * 512, at: 0 })
+        Ok(Self { file, start: first * 512, size: sectors * 512, at: 0 })
     }
 }
 

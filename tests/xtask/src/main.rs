@@ -24,6 +24,7 @@ mod qemu;
 mod report;
 mod setup;
 mod soak;
+mod writelog;
 
 use std::process::ExitCode;
 use std::time::Duration;

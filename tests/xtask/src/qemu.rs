@@ -24,6 +24,10 @@ pub(crate) const MEMORY_MIB: u32 = 3072;
 /// is just rewriting: the kernel then stops at a breakpoint that nobody set (`int3: 0000`), once
 /// in some ten boots on a busy machine. One processor cannot lose that race.
 pub(crate) const CPUS: &str = "1";
+/// What a discarded block holds nobody can say, and so not replay. Requests that QEMU merges have
+/// up to 1024 pieces, all that the host's kernel takes in one call, and the log adds two: the write
+/// then fails.
+const ALL_RECORDED: &str = ",discard=off,request-merging=off";
 /// Waiting longer after one of these is of no use.
 const FATAL: &[&str] = &[
     "Kernel panic - not syncing",
@@ -115,6 +119,8 @@ pub(crate) struct Spec {
     pub(crate) resets: Resets,
     /// More of QEMU's arguments, for what few machines have.
     pub(crate) hardware: Vec<String>,
+    /// A file that gets every write to the first disk; see [`crate::writelog`].
+    pub(crate) write_log: Option<PathBuf>,
     pub(crate) display: Display,
     pub(crate) reach: Reach,
     /// Where the log, the firmware's variables and the sockets go.
@@ -176,24 +182,20 @@ impl Spec {
             call = self.firmware_args(call)?;
         }
         for (i, disk) in self.disks.iter().enumerate() {
-            let (path, serial) = (disk.path.display(), disk.serial);
+            call = match &self.write_log {
+                Some(log) if i == 0 => recorded_drive(call, &disk.path, log)?,
+                _ => plain_drive(call, i, &disk.path),
+            };
+            let (serial, order) = (disk.serial, i + 2);
             // Without an order for zeros the kernel writes them, which leaves a hole; by that order
-            // a slot that is zeroed would take all of its room on the host.
-            // An unsafe cache is the host's page cache: it survives the end of QEMU, not of the
-            // host. A write that finds no room on the host fails; by default it would wait, and
-            // the machine would seem to hang.
-            call = call
-                .arg("-drive")
-                .arg(format!(
-                    "file={path},if=none,id=disk{i},format=raw,cache=unsafe,discard=unmap,\
-                     detect-zeroes=unmap"
-                ))
-                .arg("-device")
-                .arg(format!(
-                    "virtio-blk-pci,drive=disk{i},serial={serial},bootindex={},werror=report,\
-                     write-zeroes=off",
-                    i + 2
-                ));
+            // a slot that is zeroed would take all of its room on the host. A write that finds no
+            // room on the host fails; by default it would wait, and the machine would seem to hang.
+            let device = format!(
+                "virtio-blk-pci,drive=disk{i},serial={serial},bootindex={order},werror=report,\
+                 write-zeroes=off"
+            );
+            let plain = if self.write_log.is_some() { ALL_RECORDED } else { "" };
+            call = call.arg("-device").arg(device + plain);
         }
         if let Some(Kernel { vmlinuz, initrd, command_line }) = &self.kernel {
             call = call.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd);
@@ -241,6 +243,30 @@ impl Spec {
     }
 }
 
+/// An unsafe cache is the host's page cache: it survives the end of QEMU, not of the host.
+fn plain_drive(call: Call, number: usize, path: &Path) -> Call {
+    let path = path.display();
+    call.arg("-drive").arg(format!(
+        "file={path},if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,\
+         detect-zeroes=unmap"
+    ))
+}
+
+/// The same with every write and every flush in a log. The flushes end there, not in the files.
+fn recorded_drive(call: Call, path: &Path, log: &Path) -> Result<Call> {
+    std::fs::File::create(log).at("creating", log)?;
+    let file = "driver=file,cache.no-flush=on";
+    Ok(call
+        .arg("-blockdev")
+        .arg(format!(
+            "{file},node-name=file0,filename={},discard=unmap,detect-zeroes=unmap",
+            path.display()
+        ))
+        .args(["-blockdev", &format!("{file},node-name=log0,filename={}", log.display())])
+        .arg("-blockdev")
+        .arg("driver=blklogwrites,node-name=disk0,file=file0,log=log0,log-sector-size=512"))
+}
+
 impl Machine {
     fn open_port(&self) -> Result<Console> {
         let stream = UnixStream::connect(&self.port_path).at("connecting to", &self.port_path)?;
@@ -270,5 +296,52 @@ impl Drop for Machine {
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::writelog::{Entry, WriteLog};
+
+    /// QEMU writes by orders of its monitor, which needs no machine.
+    #[test]
+    fn what_qemu_logs_is_read_and_makes_the_same_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let [disk, copy, log] = ["disk", "copy", "log"].map(|name| dir.path().join(name));
+        for path in [&disk, &copy] {
+            std::fs::File::create(path).unwrap().set_len(8 << 20).unwrap();
+        }
+        let call = Call::new("qemu-system-x86_64").args([
+            "-nodefaults",
+            "-M",
+            "none",
+            "-display",
+            "none",
+            "-monitor",
+            "stdio",
+        ]);
+        let call = recorded_drive(call, &disk, &log).unwrap();
+        let mut child = call.spawn(Stdio::piped(), Stdio::null(), Stdio::null()).unwrap();
+        let orders = ["write -P 7 1M 192k", "flush", "write -P 9 5M 1k", "write -z 1088k 64k"];
+        let mut text: String = orders.map(|order| format!("qemu-io disk0 \"{order}\"\n")).concat();
+        text += "qemu-io disk0 flush\nquit\n";
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        let log = WriteLog::open(&log).unwrap();
+        let shapes: Vec<_> = log
+            .entries()
+            .iter()
+            .map(|entry| entry.write().map(|write| (write.first, write.sectors)))
+            .collect();
+        let writes = [Some((2048, 384)), None, Some((10240, 2)), Some((2176, 128)), None];
+        // At its end it flushes as often as it likes.
+        assert_eq!(shapes[..5], writes);
+        assert!(log.entries()[5..].iter().all(|entry| *entry == Entry::Flush));
+        log.replay(0..shapes.len(), &copy).unwrap();
+        assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(&disk).unwrap());
+        assert_eq!(std::fs::read(&copy).unwrap()[1 << 20], 7);
     }
 }

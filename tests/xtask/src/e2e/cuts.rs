@@ -1,4 +1,10 @@
-//! Power cuts while a machine is being installed.
+//! Power cuts: while a machine is being installed, and, from a log of all that a machine writes,
+//! at many places of an upgrade.
+
+mod judge;
+mod points;
+mod tried;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -8,6 +14,8 @@ use crate::failure::{Result, ensure};
 use crate::install::{self, Bench};
 use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware, MediumKind};
+
+pub(super) use self::upgrade::upgrade;
 
 const MESSAGE: &str = "installation not finished";
 const HALF_WAY_LIMIT: Duration = Duration::from_secs(20 * 60);

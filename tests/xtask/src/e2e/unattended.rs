@@ -17,8 +17,6 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
     let bench = Bench::new(lab, NAME)?;
     disks::copy(&at_rest::blessed(lab, NAME)?, &bench.target)?;
     let release = upgrade::next_folder(lab)?;
-    let host = format!("disks: {{host: {{serial: {TARGET}}}}}\nfinish: {{action: poweroff}}\n");
-    let answers = |mode: &str| format!("schema: xenhost/v1\nmode: {mode}\n{host}");
     let forward = answers("upgrade") + "deployment_id: next\n";
     let iso = lab.iso_with(&format!("{NAME}-forward"), &release, &forward)?;
     let back = lab.iso_with(&format!("{NAME}-back"), &release, &answers("rollback"))?;
@@ -41,6 +39,14 @@ pub(super) fn there_and_back(lab: &mut Lab) -> Result<()> {
     let done = ["is the previous system already"];
     meet(lab, "back-again", (&back, &disks), ("untouched", &done))?;
     bench.check_bystander()
+}
+
+/// Answers for a host that is there.
+pub(super) fn answers(mode: &str) -> String {
+    format!(
+        "schema: xenhost/v1\nmode: {mode}\ndisks: {{host: {{serial: {TARGET}}}}}\n\
+         finish: {{action: poweroff}}\n"
+    )
 }
 
 fn meet(

@@ -21,6 +21,8 @@ const RELEASE: &str = "SN44";
 const RELEASE_MIB: u32 = 320;
 /// The version of the new release, which is the built one under another name.
 const NEXT: &str = "99.0";
+/// Where [`next_folder`] puts it, in the folder of the scenario.
+pub(super) const NEXT_FOLDER: &str = "next";
 /// Under emulation the image is hashed at 14 MB/s, and written and read back not much faster.
 const UPGRADE_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// Three boots that fail and one that does not.
@@ -321,7 +323,7 @@ fn next_release(lab: &mut Lab, disk: &Path) -> Result<()> {
 
 /// The built release under another version: what is in it does not matter to what is tried here.
 pub(super) fn next_folder(lab: &Lab) -> Result<PathBuf> {
-    let folder = lab.run.join("next");
+    let folder = lab.run.join(NEXT_FOLDER);
     let copy = Call::new("cp").args(["-a", "--reflink=auto", "--"]);
     copy.args([&lab.products.release, &folder]).stdout()?;
     let path = folder.join("release.json");
