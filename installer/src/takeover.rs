@@ -59,7 +59,7 @@ pub fn run(
         }
         tell(Event::StepBegun { step: number, title: step.title() });
         if state == DiskState::Untouched {
-            state = DiskState::OldSystemBoots;
+            state = begun(plan);
         }
         let mut work = Work { plan, release, loader: &prepared, host: &mut *host, cancel };
         work.perform(step, &mut |done, total| {
@@ -76,6 +76,9 @@ pub fn run(
             tell(Event::Committed);
         } else if step == TakeoverStep::Settle {
             state = DiskState::NewSystemBoots;
+        } else if step == TakeoverStep::Mend && plan.failed.is_none() {
+            state = DiskState::NewSystemBoots;
+            tell(Event::Committed);
         }
         tell(Event::StepDone { step: number });
     }
@@ -115,6 +118,15 @@ fn fail(
         (error.exit(), state)
     };
     Failure { step: step.map(TakeoverStep::title), error: Box::new(error), exit, state }
+}
+
+/// What boots from the first step on, until the commit. Where an earlier commit was torn it is
+/// what that one has left; with no try of the new system left, the old one.
+fn begun(plan: &TakeoverPlan) -> DiskState {
+    match (&plan.facts.trial, &plan.failed) {
+        (Some(_), None) => unsure(plan),
+        (None, _) | (Some(_), Some(_)) => DiskState::OldSystemBoots,
+    }
 }
 
 /// What boots where it is not known whether the commit was written. With a damaged LBA 1 a UEFI
@@ -222,7 +234,7 @@ impl Work<'_> {
                 steps::commit_trial(disk, tables, &self.loader.boot_img)?;
                 Ok(())
             }
-            TakeoverStep::Settle => Ok(steps::settle(disk, trial)?),
+            TakeoverStep::Settle | TakeoverStep::Mend => Ok(steps::settle(disk, trial)?),
             TakeoverStep::BootEntry => {
                 let boot = self.partition(Role::Boot)?.clone();
                 let loader = r"\EFI\xenhost\grubx64.efi";

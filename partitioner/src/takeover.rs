@@ -19,7 +19,7 @@ mod again;
 mod loader;
 mod space;
 
-pub use again::{Again, AgainError, Stage, again};
+pub use again::{Again, AgainError, Primary, Stage, again};
 pub use loader::{MovedCore, OldLoader};
 pub(crate) use space::edges;
 pub use space::{final_write_set, kept, trial_write_set};

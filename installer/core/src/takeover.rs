@@ -57,7 +57,8 @@ pub struct TakeoverPlan {
     pub resumed: bool,
     /// It had our boot code in LBA 0 already: what was there before.
     pub switch_back: Option<Vec<u8>>,
-    /// An earlier one came as far as its trial, which failed; it is begun over in slot a.
+    /// An earlier one came as far as its trial, which failed; it is begun over in slot a. `None`
+    /// beside [`TakeoverFacts::trial`]: its commit was torn, and is done again.
     pub failed: Option<Failed>,
     pub tables: Takeover,
     /// The new host, as if it had been installed with the final table.
@@ -137,16 +138,21 @@ pub fn plan(
     if let Some(trial) = &facts.trial {
         (host.ids.root_a, host.ids.root_b) = (trial.dispatch.slot_a, trial.dispatch.slot_b);
     }
-    let is_retry = facts.trial.is_some();
     let mut plan = TakeoverPlan {
         old: old.clone(),
         old_uuid: root.fs_uuid,
         old_boot,
         resumed,
         switch_back,
-        failed: facts.trial.as_ref().map(retry::failed),
-        steps: if is_retry { retry::STEPS.to_vec() } else { steps(&tables, firmware) },
-        destroys: if is_retry { retry::destroys() } else { destroys(facts, old) },
+        failed: facts.trial.as_ref().and_then(retry::failed),
+        steps: match &facts.trial {
+            None => steps(&tables, firmware),
+            Some(trial) => retry::steps(trial, firmware),
+        },
+        destroys: match &facts.trial {
+            None => destroys(facts, old),
+            Some(trial) => retry::destroys(trial),
+        },
         keeps: keeps(old, root),
         left_behind: carried.left_behind,
         carried: carried.files,

@@ -287,8 +287,9 @@ fn on_disk(disk: &DiskFacts, facts: &HostFacts, rest: Rest) -> Result<Host, Ende
     let old = OldHost::on(disk, facts, rest);
     match (own, old) {
         // Nothing of the failed one needs to be readable.
-        (own, Ok(Some(old))) if old.is_back() => {
-            Ok(Host::Old { old: Box::new(old), new: own.ok().flatten() })
+        (own, Ok(Some(old))) if old.is_taken_up() => {
+            let new = own.ok().flatten().filter(|_| old.is_back());
+            Ok(Host::Old { old: Box::new(old), new })
         }
         (Ok(Some(own)), _) => Ok(Host::Own(own)),
         (Ok(None), Ok(Some(old))) => Ok(Host::Old { old: Box::new(old), new: None }),

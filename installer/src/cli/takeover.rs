@@ -71,7 +71,8 @@ pub(super) fn finish(args: &FinishArgs) -> Outcome {
 }
 
 /// The one disk that carries such a host, where no disk carries one of ours. One of ours whose
-/// takeover has failed its trial is none: the old system boots again.
+/// takeover has failed its trial is none: the old system boots again. Nor is one whose takeover was
+/// cut off at its commit.
 #[derive(Debug)]
 pub(super) struct OldHost {
     facts: TakeoverFacts,
@@ -95,7 +96,7 @@ impl OldHost {
         for disk in &disks {
             let (own, old) =
                 (carries_own(disk), takeover::read::read(disk, machine, &mut Processes));
-            if own && !matches!(&old, Ok(Some(old)) if gave_way(old)) {
+            if own && !matches!(&old, Ok(Some(old)) if is_taken_up(old)) {
                 return Ok(None);
             }
             found.extend(old?);
@@ -127,7 +128,12 @@ impl OldHost {
 
     /// A takeover has failed its trial, and this is what boots again.
     pub(super) fn is_back(&self) -> bool {
-        gave_way(&self.facts)
+        self.facts.trial.as_ref().is_some_and(TrialFacts::gave_way)
+    }
+
+    /// The same; or a takeover was cut off at its commit.
+    pub(super) fn is_taken_up(&self) -> bool {
+        is_taken_up(&self.facts)
     }
 
     /// `/dev/sda: XenServer 7.1.0 on partition 1`.
@@ -172,8 +178,8 @@ impl OldHost {
     }
 }
 
-fn gave_way(old: &TakeoverFacts) -> bool {
-    old.trial.as_ref().is_some_and(TrialFacts::gave_way)
+fn is_taken_up(old: &TakeoverFacts) -> bool {
+    old.trial.as_ref().is_some_and(TrialFacts::is_taken_up)
 }
 
 fn size_of(facts: &HostFacts) -> MachineSize {

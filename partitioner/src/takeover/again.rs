@@ -2,14 +2,14 @@
 //!
 //! The trial table counts, or the final one. Which partition is which, their numbers say; that the
 //! tables are those that were planned, the header on the disk proves, which holds the checksum of
-//! all entries.
+//! all entries. That is the primary one; or, where a cut has torn it, the one of the backup copy.
 
 use super::{OLD_BOOT, OLD_ROOT, Place, Takeover};
 use crate::block::{BlockIo, IoError};
 use crate::gpt;
-use crate::head::HeadMap;
+use crate::head::{GptMap, HeadMap};
 use crate::ids::Guid;
-use crate::inspect::{Found, Inspection, Table};
+use crate::inspect::{Found, GptState, Inspection, Table};
 use crate::layout::{Firmware, Kind, LayoutName, Role, Scheme};
 use crate::table::{Geometry, Planned, TablePlan};
 use crate::units::{Extent, Lba};
@@ -21,13 +21,22 @@ pub enum Stage {
     Last,
 }
 
+/// Where the primary copy of the table that counts is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Primary {
+    /// Its entries lie in their usual place.
+    Usual,
+    Spare,
+    /// A cut has torn the block by which it counts. The backup copy is whole, and counts.
+    Torn,
+}
+
 /// Where a takeover is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Again {
     pub stage: Stage,
     pub takeover: Takeover,
-    /// The entries lie in their usual place.
-    pub settled: bool,
+    pub primary: Primary,
 }
 
 /// The table is not one of a takeover, or not as it was planned.
@@ -50,10 +59,38 @@ pub fn again(
     firmware: Firmware,
     logs: Guid,
 ) -> Result<Result<Again, AgainError>, IoError> {
-    let mut lba1 = vec![0; usize::try_from(disk.block_size().bytes()).unwrap_or(0)];
-    disk.read(Lba::new(1), &mut lba1)?;
     let geometry = Geometry { block_size: disk.block_size(), blocks: disk.blocks() };
-    Ok(of(geometry, found, firmware, logs, &lba1))
+    let mut read = |at| {
+        let mut block = vec![0; usize::try_from(disk.block_size().bytes()).unwrap_or(0)];
+        disk.read(at, &mut block).map(|()| block)
+    };
+    let last = Lba::new(geometry.blocks.saturating_sub(1));
+    let headers = Headers { primary: read(Lba::new(1))?, backup: read(last)? };
+    Ok(of(geometry, found, firmware, logs, &headers))
+}
+
+/// Both, as the disk has them.
+struct Headers {
+    primary: Vec<u8>,
+    backup: Vec<u8>,
+}
+
+impl Headers {
+    /// `None` for those of another table than `counts`.
+    fn primary_of(&self, counts: &TablePlan, map: GptMap, state: GptState) -> Option<Primary> {
+        let blocks = |array| gpt::encode_at(counts, array);
+        let is = |array| blocks(array).is_ok_and(|blocks| blocks.primary_header == self.primary);
+        let is_backup = || blocks(map.array).is_ok_and(|own| own.backup_header == self.backup);
+        if is(map.array) {
+            Some(Primary::Usual)
+        } else if is(map.spare) {
+            Some(Primary::Spare)
+        } else if state == GptState::BackupOnly && is_backup() {
+            Some(Primary::Torn)
+        } else {
+            None
+        }
+    }
 }
 
 fn of(
@@ -61,9 +98,9 @@ fn of(
     found: &Inspection,
     firmware: Firmware,
     logs: Guid,
-    lba1: &[u8],
+    headers: &Headers,
 ) -> Result<Again, AgainError> {
-    let Table::Gpt { disk_guid, .. } = found.table else { return Err(AgainError::NoGpt) };
+    let Table::Gpt { disk_guid, state } = found.table else { return Err(AgainError::NoGpt) };
     let partitions: Vec<Planned> =
         found.partitions.iter().map(planned).collect::<Result<_, _>>()?;
     let is_old = |role| matches!(role, Role::OldRoot | Role::OldBoot);
@@ -101,13 +138,10 @@ fn of(
             Stage::Last => &last,
         };
         let Some(map) = head.gpt else { continue };
-        let header = |array| gpt::encode_at(counts, array).map(|blocks| blocks.primary_header);
-        let is = |array| header(array).is_ok_and(|header| header == lba1);
-        let settled = is(map.array);
-        if settled || is(map.spare) {
+        if let Some(primary) = headers.primary_of(counts, map, state) {
             let (source, moved) = (Scheme::Gpt, None);
             let takeover = Takeover { firmware, source, moved, trial, last };
-            return Ok(Again { stage, takeover, settled });
+            return Ok(Again { stage, takeover, primary });
         }
     }
     Err(AgainError::Header)

@@ -225,7 +225,7 @@ fn both_tables_are_found_again_on_the_disk() {
         let logs = takeover.last.partition(Role::Logs).unwrap().guid;
         for (stage, table) in [(Stage::Trial, &takeover.trial), (Stage::Last, &takeover.last)] {
             let map = table.head.gpt.unwrap();
-            for (array, settled) in [(map.spare, false), (map.array, true)] {
+            for (array, place) in [(map.spare, Primary::Spare), (map.array, Primary::Usual)] {
                 let mut disk = MemDisk::new("m", BlockSize::B512, 100 * GIB);
                 // No boot code is looked at.
                 disk.write(Lba::new(0), &protective()).unwrap();
@@ -236,7 +236,7 @@ fn both_tables_are_found_again_on_the_disk() {
                 disk.write(blocks.backup_header_at, &blocks.backup_header).unwrap();
                 let found = crate::inspect::inspect(&mut disk).unwrap();
                 let seen = again(&mut disk, &found, Firmware::Bios, logs).unwrap().unwrap();
-                assert_eq!((seen.stage, seen.settled), (stage, settled));
+                assert_eq!((seen.stage, seen.primary), (stage, place));
                 let header = |table| crate::gpt::encode(table).unwrap().primary_header;
                 assert_eq!(header(&seen.takeover.last), header(&takeover.last), "{stage:?}");
                 if stage == Stage::Trial {

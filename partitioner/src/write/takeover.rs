@@ -9,6 +9,7 @@
 use crate::block::BlockIo;
 use crate::gpt::{self, GptBlocks, GptError};
 use crate::head::{self, HeadError};
+use crate::inspect::copy_at;
 use crate::layout::{Firmware, Role, Scheme};
 use crate::rescue::Rescue;
 use crate::table::TablePlan;
@@ -144,8 +145,9 @@ pub fn commit_trial(
 }
 
 /// Brings the array that counts back to its usual place. Two writes of which each leaves a whole
-/// table: the array, where none is in use, and LBA 1. Refused where another table than the plan's
-/// counts: it may be the next one already.
+/// table: the array, where none is in use, and LBA 1. The same where a cut has torn LBA 1 and the
+/// plan's table counts by its backup copy, which is not touched. Refused where another table than
+/// the plan's counts: it may be the next one already.
 pub fn settle(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError> {
     let map = plan.head.gpt.ok_or(GptError::NotGpt)?;
     let old = read_block(disk, map.header)?;
@@ -153,7 +155,8 @@ pub fn settle(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError
     if old == blocks.primary_header {
         return Ok(disk.flush()?);
     }
-    if old != gpt::encode_at(plan, map.spare)?.primary_header {
+    let is_spare = old == gpt::encode_at(plan, map.spare)?.primary_header;
+    if !is_spare && !counts_by_backup(disk, &blocks)? {
         let (disk, at) = (disk.name().to_owned(), map.header);
         return Err(WriteError::OtherTable { disk, at });
     }
@@ -162,6 +165,15 @@ pub fn settle(disk: &mut dyn BlockIo, plan: &TablePlan) -> Result<(), WriteError
     read_back(disk, blocks.primary_array_at.first(), &blocks.primary_array)?;
     commit(disk, map.header, &old, &blocks.primary_header)?;
     Ok(())
+}
+
+/// The primary copy is damaged, and the backup copy is the one of these blocks.
+fn counts_by_backup(disk: &mut dyn BlockIo, blocks: &GptBlocks) -> Result<bool, WriteError> {
+    let (primary, backup) = (blocks.primary_header_at.get(), blocks.backup_header_at.get());
+    if copy_at(disk, primary)?.is_ok() || copy_at(disk, backup)?.is_err() {
+        return Ok(false);
+    }
+    Ok(read_block(disk, blocks.backup_header_at)? == blocks.backup_header)
 }
 
 /// Writes all of the final table but the block that makes it count.

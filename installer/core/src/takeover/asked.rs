@@ -34,12 +34,12 @@ pub fn keeps_no_more(keep: &[RelPath]) -> Result<(), Refusal> {
     ))
 }
 
-/// Whether the answers permit what the plan does to the disk. A takeover that is begun over found
-/// it divided already.
+/// Whether the answers permit what the plan does to the disk. A takeover that is begun over, or
+/// completed, found it divided already.
 pub fn permit(answers: &UpgradeAnswers, plan: &TakeoverPlan) -> Result<(), Refusal> {
     match answers.layout {
         UpgradeLayout::Modern => Ok(()),
-        UpgradeLayout::Keep if plan.failed.is_some() => Ok(()),
+        UpgradeLayout::Keep if plan.facts.trial.is_some() => Ok(()),
         UpgradeLayout::Keep => {
             let mut what = format!(
                 "{}: to take over {} divides the disk anew, and `upgrade.layout` is `keep`",

@@ -4,7 +4,7 @@
 //! No journal tells how far an earlier run came: the table that counts, the boot state and the log
 //! partition do. Each step may simply be repeated.
 
-use partitioner::takeover::{Again, Stage};
+use partitioner::takeover::{Again, Primary, Stage};
 
 use super::FinishStep;
 use super::host::TakenOver;
@@ -81,8 +81,9 @@ pub fn plan(facts: &FinishFacts) -> Result<FinishPlan, Refusal> {
 fn steps(facts: &FinishFacts) -> Result<Vec<FinishStep>, Refusal> {
     use FinishStep as S;
     let state = facts.host.boot.state;
+    let is_settled = facts.again.primary == Primary::Usual;
     let last = |mut steps: Vec<S>| {
-        if facts.again.stage == Stage::Trial || !facts.again.settled {
+        if facts.again.stage == Stage::Trial || !is_settled {
             steps.push(S::Settle);
         }
         if !facts.logs_made {
@@ -100,7 +101,7 @@ fn steps(facts: &FinishFacts) -> Result<Vec<FinishStep>, Refusal> {
     if facts.host.running.is_some_and(|running| running != Slot::A) {
         return Err(no("another system than slot a runs"));
     }
-    let first = if facts.again.settled { Vec::new() } else { vec![S::Settle] };
+    let first = if is_settled { Vec::new() } else { vec![S::Settle] };
     match state.other {
         Other::Old => {
             let copy = [S::CopyOld, S::Verify, S::Other, S::PrepareTable, S::Commit];

@@ -25,9 +25,13 @@ pub fn render(plan: &TakeoverPlan) -> String {
     ));
     put(&format!("  Xen {}, Linux {}", release.xen_version, release.kernel_version));
     put(&format!("  on {}", lines::disk(&plan.facts.disk)));
-    match &plan.failed {
-        None => put(&format!("  which has {} until now", scheme(plan.tables.source))),
-        Some(failed) => begun_over(&mut put, failed),
+    match (&plan.failed, &plan.facts.trial) {
+        (Some(failed), _) => begun_over(&mut put, failed),
+        (None, Some(_)) => {
+            put("  on which a takeover before this one was cut off at its commit: only the backup");
+            put("  copy of the table is whole; all else was written and compared before");
+        }
+        (None, None) => put(&format!("  which has {} until now", scheme(plan.tables.source))),
     }
     if plan.resumed {
         put("  A takeover was cut off before; it is done again, and the old system is whole.");

@@ -30,6 +30,9 @@ pub enum TakeoverStep {
     /// The entries of the table go to their usual place.
     Settle,
     BootEntry,
+    /// Where a cut has torn the commit: the entries, then that one block. The table counts by its
+    /// primary copy too.
+    Mend,
     /// After a trial that failed: the block with the count of tries, and the new system boots, on
     /// trial again.
     Retry,
@@ -58,6 +61,7 @@ impl TakeoverStep {
             Self::Commit => "the new table counts: the new system boots, on trial".to_owned(),
             Self::Settle => "bring the table to its usual place".to_owned(),
             Self::BootEntry => Step::BootEntry.title(),
+            Self::Mend => "mend the primary partition table: as its backup copy has it".to_owned(),
             Self::Retry => "three tries: the new system boots, on trial again".to_owned(),
         }
     }
