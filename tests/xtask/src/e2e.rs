@@ -152,6 +152,7 @@ const SCENARIOS: &[Scenario] = &[
         "cuts of an upgrade by UEFI, from a log of its writes",
         cuts::upgrade,
     ),
+    scenario("power-cut-takeover", 14, "cuts of a takeover by BIOS, the same way", cuts::takeover),
 ];
 
 /// Which scenarios to run.

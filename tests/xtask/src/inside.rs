@@ -102,6 +102,12 @@ impl Part {
     }
 }
 
+/// The file system in these sectors, whatever the table says of them.
+pub(crate) fn files_at(disk: &Path, first: u64, sectors: u64) -> Result<Ext4> {
+    let wrong = |e| Failure::check(format!("{}, sector {first}: {e}", disk.display()));
+    Ext4::load(Box::new(Part::at(disk, first, sectors)?)).map_err(wrong)
+}
+
 impl Ext4Read for Part {
     fn read(
         &mut self,

@@ -5,6 +5,8 @@
 mod loader;
 mod root;
 
+pub(crate) use self::loader::grub_images;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -15,7 +17,8 @@ use partitioner::block::BlockIo;
 use crate::call::Call;
 use crate::disks::{self, TARGET};
 use crate::dom0;
-use crate::failure::{At, Failure, Result};
+use crate::failure::{At, Failure, Result, ensure};
+use crate::inside;
 use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware};
 
@@ -130,6 +133,18 @@ pub(crate) fn boots(
         machine.serial.wait_for_any(&[&format!("{UP}LABEL={label}")], BOOT_LIMIT, tick)?;
         machine.wait_off(BOOT_LIMIT)
     })
+}
+
+/// Does the root at this place hold what its boot loader starts?
+pub(crate) fn can_start(disk: &Path, first: u64, sectors: u64) -> Result<()> {
+    let root = inside::files_at(disk, first, sectors)?;
+    for path in root::STARTED {
+        let found = root.metadata(path).map_err(|error| {
+            Failure::check(format!("{}, root at sector {first}: {path}: {error}", disk.display()))
+        })?;
+        ensure(0 < found.len(), || format!("{}: {path} is empty", disk.display()))?;
+    }
+    Ok(())
 }
 
 fn table(chain: Chain, disk: &Path) -> Result<()> {

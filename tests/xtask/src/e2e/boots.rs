@@ -46,10 +46,10 @@ pub(super) fn in_rescue(
     words: &[&str],
 ) -> Result<()> {
     let spec = dom0::spec(lab, name, Firmware::Bios, disks);
-    at_a_shell(lab, name, &spec, ("Rescue (key r)", "r"), command, words)
+    at_a_shell(lab, &spec, ("Rescue (key r)", "r"), command, words)
 }
 
-/// The same from a medium: the fourth entry of its menu.
+/// The same from a medium.
 pub(super) fn in_rescue_of(
     lab: &mut Lab,
     name: &str,
@@ -60,20 +60,29 @@ pub(super) fn in_rescue_of(
 ) -> Result<()> {
     let mut spec = dom0::spec(lab, name, Firmware::Bios, disks);
     spec.medium = Some((iso.to_owned(), MediumKind::Cd));
+    at_its_medium(lab, &spec, command, words)
+}
+
+/// The same in a machine that has one: the fourth entry of its menu.
+pub(super) fn at_its_medium(
+    lab: &mut Lab,
+    machine: &Spec,
+    command: &str,
+    words: &[&str],
+) -> Result<()> {
     let down = "\x1b[B\x1b[B\x1b[B";
-    at_a_shell(lab, name, &spec, ("Rescue: a shell", down), command, words)
+    at_a_shell(lab, machine, ("Rescue: a shell", down), command, words)
 }
 
 /// Waits for the entry in the menu, types what chooses it, and then the command.
 fn at_a_shell(
     lab: &mut Lab,
-    name: &str,
     spec: &Spec,
     (entry, keys): (&str, &str),
     command: &str,
     words: &[&str],
 ) -> Result<()> {
-    lab.report.stage(&format!("{name}: a shell and what it says"), |tick| {
+    lab.report.stage(&format!("{}: a shell and what it says", spec.name), |tick| {
         let mut machine = spec.start()?;
         machine.serial.wait_for_any(&[entry], MENU_LIMIT, tick)?;
         machine.serial.type_line(keys)?;

@@ -1,8 +1,9 @@
 //! Power cuts: while a machine is being installed, and, from a log of all that a machine writes,
-//! at many places of an upgrade.
+//! at many places of an upgrade and of a takeover.
 
 mod judge;
 mod points;
+mod takeover;
 mod tried;
 mod upgrade;
 
@@ -15,6 +16,7 @@ use crate::install::{self, Bench};
 use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware, MediumKind};
 
+pub(super) use self::takeover::takeover;
 pub(super) use self::upgrade::upgrade;
 
 const MESSAGE: &str = "installation not finished";

@@ -22,6 +22,14 @@ use crate::qemu::Disk;
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(600);
 /// A root is copied, and a log partition is made, under emulation.
 const FINISH_LIMIT: Duration = Duration::from_secs(900);
+pub(super) const COMMAND: &str = "host-installer upgrade";
+/// What it says when all is well, one after the other.
+pub(super) const DONE: [&str; 4] = [
+    "write the dom0 image to root",
+    "give root its UUID",
+    "the new system boots from now on",
+    "DISK STATE: new system boots",
+];
 const INVENTORY: &str = "/etc/xensource-inventory";
 
 /// Every stand-in boots by its own boot loader to its own root.
@@ -86,50 +94,56 @@ fn whole_path(
     let disk = made(lab, chain, Repository::Empty)?;
     take_over(lab, &disk)?;
     given_up(lab, chain, &disk)?;
-    let disks = [Disk { path: disk.clone(), serial: TARGET }];
-    let mut dom0 = dom0::boot(lab, chain.name(), chain.firmware(), &disks)?;
-    dom0.wait_ready(lab, chain.name()).map_err(|f| dom0::with_journal(&mut dom0, f))?;
-    lab.report.stage(&format!("{}: finished", chain.name()), |_| {
+    comes_to_its_end(lab, chain.name(), chain, &disk)?;
+    roll_back(lab, &disk)?;
+    let name = format!("{}-slot-b", chain.name());
+    oldhost::boots(lab, &name, chain, &disk, "")
+}
+
+/// The new system starts, blesses itself and finishes.
+pub(super) fn comes_to_its_end(lab: &mut Lab, name: &str, chain: Chain, disk: &Path) -> Result<()> {
+    let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
+    let mut dom0 = dom0::boot(lab, name, chain.firmware(), &disks)?;
+    dom0.wait_ready(lab, name).map_err(|f| dom0::with_journal(&mut dom0, f))?;
+    lab.report.stage(&format!("{name}: finished"), |_| {
         let wait = "for i in $(seq 200); do journalctl -u xenhost-finish -o cat --no-pager | \
                     grep -qx 'DISK STATE: new system boots' && ok=1 && break; sleep 3; done; \
                     test -n \"$ok\" || { systemctl status --no-pager -l xenhost-finish; false; }";
         dom0.shell.must(wait, FINISH_LIMIT).map(drop)
     })?;
     println!("{}", dom0.must("host-installer status")?);
-    dom0.power_off(lab, chain.name())?;
-    final_table(&disk)?;
-    roll_back(lab, &disk)?;
-    let name = format!("{}-slot-b", chain.name());
-    oldhost::boots(lab, &name, chain, &disk, "")
+    dom0.power_off(lab, name)?;
+    final_table(disk)
 }
 
-/// On the machine: a shell of the medium, the plan, and its digest.
+/// At a shell of the medium.
 fn take_over_from_medium(lab: &mut Lab, disk: &Path) -> Result<()> {
     const NAME: &str = "takeover-medium";
     // Nobody reads the answers: the rescue entry installs nothing.
     let iso = lab.iso(NAME, &Answers::default())?;
     let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
-    let command = boots::confirmed("host-installer upgrade");
-    let words = [
-        "write the dom0 image to root",
-        "give root its UUID",
-        "the new system boots from now on",
-        "DISK STATE: new system boots",
-    ];
-    boots::in_rescue_of(lab, NAME, &iso, &disks, &command, &words)
+    boots::in_rescue_of(lab, NAME, &iso, &disks, &boots::confirmed(COMMAND), &DONE)
 }
 
-/// On an image: looks at the plan and performs it.
+/// On an image.
 fn take_over(lab: &mut Lab, disk: &Path) -> Result<()> {
-    let planned = upgrade(lab, disk, &["--json"])?;
-    let json = |source| Failure::Json { what: format!("{planned:?}"), source };
-    let plan: serde_json::Value = serde_json::from_str(&planned.stdout).map_err(json)?;
-    let digest = plan.get("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let done = upgrade(lab, disk, &["--confirm", digest])?;
+    let done = upgrade_as_planned(lab, disk)?;
     let told = || format!("exit {}:\n{}{}", done.code(), done.stdout, done.stderr);
     println!("{}", done.stdout);
     ensure(done.code() == 0, told)?;
     ensure(last_line(&done) == format!("{DISK_STATE}new system boots"), told)
+}
+
+/// Looks at the plan and performs it; where there is none, the reason is the end.
+pub(super) fn upgrade_as_planned(lab: &Lab, disk: &Path) -> Result<Ended> {
+    let planned = upgrade(lab, disk, &["--json"])?;
+    if planned.code() != 12 {
+        return Ok(planned);
+    }
+    let json = |source| Failure::Json { what: format!("{planned:?}"), source };
+    let plan: serde_json::Value = serde_json::from_str(&planned.stdout).map_err(json)?;
+    let digest = plan.get("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
+    upgrade(lab, disk, &["--confirm", digest])
 }
 
 fn upgrade(lab: &Lab, disk: &Path, more: &[&str]) -> Result<Ended> {

@@ -19,6 +19,9 @@ use crate::lab::Lab;
 use crate::qemu::{Disk, Firmware, Kernel};
 
 const GRUB: &str = "/usr/lib/grub/i386-pc";
+const BOOT: &str = "boot.img";
+/// In the folder of the scenario.
+const CORE: &str = "old-core.img";
 const EXTLINUX: &str = "/usr/bin/extlinux";
 const EXTLINUX_MBR: &str = "/usr/lib/EXTLINUX/mbr.bin";
 const INSTALL_EXTLINUX: &str = include_str!("extlinux-init");
@@ -86,19 +89,32 @@ fn boot_code(disk: &Path, code: &[u8]) -> Result<()> {
 
 /// GRUB by BIOS: a core image that reads the rest from partition 1 of such a table.
 fn grub(lab: &Lab, disk: &Path, map: &str, at: Lba) -> Result<()> {
-    let core = lab.run.join("old-core.img");
+    let core = lab.run.join(CORE);
     Call::new("grub-mkimage")
         .args(["-O", "i386-pc", "-p", &format!("(,{map}1)/boot/grub"), "-o"])
         .arg(&core)
         .args(["biosdisk", "ext2", &format!("part_{map}")])
         .stdout()?;
-    let image = std::fs::read(&core).at("reading", &core)?;
-    let image = patch_core(&image, at).map_err(|error| Failure::check(error.to_string()))?;
+    let GrubImages { mut boot, core } = grub_images(lab)?;
+    let image = patch_core(&core, at).map_err(|error| Failure::check(error.to_string()))?;
     write_at(disk, at.get(), &image)?;
-    let path = Path::new(GRUB).join("boot.img");
-    let mut boot = std::fs::read(&path).at("reading", &path)?;
     put(&mut boot, CORE_FIELD, &at.get().to_le_bytes());
     boot_code(disk, &boot)
+}
+
+/// GRUB's images for a BIOS, as they are before they are made to fit a disk.
+pub(crate) struct GrubImages {
+    pub(crate) boot: Vec<u8>,
+    pub(crate) core: Vec<u8>,
+}
+
+/// Those of the old host that was made last.
+pub(crate) fn grub_images(lab: &Lab) -> Result<GrubImages> {
+    let (boot, core) = (Path::new(GRUB).join(BOOT), lab.run.join(CORE));
+    Ok(GrubImages {
+        boot: std::fs::read(&boot).at("reading", &boot)?,
+        core: std::fs::read(&core).at("reading", &core)?,
+    })
 }
 
 /// A FAT with GRUB and its menu, as UEFI starts it.

@@ -21,6 +21,8 @@ const GUEST_DISK: &str = "  <row ref=\"OpaqueRef:disk\" \
      uuid=\"0a8f3c52-6a3e-4f0e-9d27-8b6a7d1c2e11\" SR=\"OpaqueRef:local\" \
      name__label=\"web\" virtual_size=\"536870912\"/>\n";
 
+/// What a boot loader needs of a root.
+pub(super) const STARTED: [&str; 2] = ["/boot/vmlinuz", "/boot/initrd.img"];
 /// Folders without files, as far as the root's own programs need them.
 const FOLDERS: [&str; 6] = ["dev", "proc", "sys", "tmp", "var/tmp", "mnt"];
 /// Programs of the first boot; each has left its state.

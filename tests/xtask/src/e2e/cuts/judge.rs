@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use boot_oracle::disk::{Disk, Span, Unreadable};
 use boot_oracle::installed::Installed;
 use boot_oracle::known::{BootCode, Known, Program};
-use boot_oracle::system::{System, Systems};
+use boot_oracle::system::{RootArgument, System, Systems};
 use boot_oracle::table::{Gpt, Mbr};
 use boot_oracle::{Counter, Machine, Outcome, Slots, Warning};
 use installer_core::release::{BOOT_IMG, CORE_IMG, GRUB_EFI};
@@ -18,6 +18,7 @@ use crate::disks;
 use crate::failure::{At, Failure, Result, ensure};
 use crate::inside::tree::Tree;
 use crate::inside::{self, Partition};
+use crate::oldhost::{self, LABEL};
 use crate::qemu::Firmware;
 
 const SECTOR: u64 = crate::writelog::SECTOR;
@@ -38,11 +39,20 @@ impl Progress {
     }
 }
 
+/// Whose files lie in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    ByUs,
+    /// A stand-in for an old host.
+    Before,
+}
+
 /// A place in which a system may lie.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) span: Span,
     pub(super) progress: Progress,
+    pub(super) made: Made,
     /// A disk on which the system is whole in this place.
     pub(super) whole_on: PathBuf,
 }
@@ -81,13 +91,18 @@ impl Judge {
             Firmware::Bios => boot_oracle::Firmware::Bios,
             Firmware::Uefi => boot_oracle::Firmware::Uefi,
         };
+        // A takeover that is begun again draws ids of its own.
+        let slots = match whole {
+            Whole::AsRecorded => self.slots.clone(),
+            Whole::ByItsMarker => Slots { uuid_old: self.slots.uuid_old, ..slots(disk)? },
+        };
         // A machine that knows nothing of the disk: what boots does not hang on its memory.
         let machine = Machine {
             firmware,
             entries: &[],
             known: &self.known,
             systems: &systems,
-            slots: &self.slots,
+            slots: &slots,
         };
         let outcome = machine.boot(&image).outcome;
         let progress = progress(&outcome)?;
@@ -213,7 +228,15 @@ impl Systems for OnDisk<'_> {
     fn look(&self, disk: &dyn Disk, span: Span) -> std::result::Result<System, String> {
         let place = self.judge.places.iter().find(|place| place.span == span);
         let place = place.ok_or_else(|| format!("no system is to lie at {}", span.first))?;
-        let mut system = Installed { version_file: MARKER }.look(disk, span)?;
+        let mut system = match place.made {
+            Made::ByUs => Installed { version_file: MARKER }.look(disk, span)?,
+            Made::Before => {
+                oldhost::can_start(self.disk, span.first, span.blocks)
+                    .map_err(|error| error.to_string())?;
+                let root = RootArgument::Label(LABEL.to_owned());
+                System { version: String::new(), root, whole: true }
+            }
+        };
         // Nothing ever writes to the old one.
         if place.progress == Progress::Old || self.whole == Whole::AsRecorded {
             let bytes = span.first * SECTOR..(span.first + span.blocks) * SECTOR;

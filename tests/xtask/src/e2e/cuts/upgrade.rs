@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::judge::{self, Judge, Place, Progress};
+use super::judge::{self, Judge, Made, Place, Progress};
 use super::points::Cut;
 use super::tried::Run;
 use crate::call::{Call, Ended};
@@ -46,8 +46,8 @@ fn recorded(lab: &mut Lab, iso: &Path) -> Result<Run> {
     let verdict = install::watch(lab, NAME, &spec)?;
     check(&verdict, 0, "new system boots", &["the new system boots from now on"])?;
     let place = |number, progress, whole_on: &Path| -> Result<Place> {
-        let span = judge::span(&before, number)?;
-        Ok(Place { span, progress, whole_on: whole_on.to_owned() })
+        let (span, made) = (judge::span(&before, number)?, Made::ByUs);
+        Ok(Place { span, progress, made, whole_on: whole_on.to_owned() })
     };
     let judge = Judge {
         firmware: FIRMWARE,
