@@ -13,8 +13,8 @@ use crate::lab::Lab;
 use crate::qemu::{Display, Firmware};
 use crate::report::Report;
 
-/// A cold build of the workspace with its tests, on two cores.
-const CARGO_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// A cold build of the workspace and all its tests, on two cores that others use too.
+const CARGO_LIMIT: Duration = Duration::from_secs(40 * 60);
 
 pub(crate) fn test() -> Result<ExitCode> {
     let folders = Folders::find()?;
