@@ -47,6 +47,8 @@ pub struct Budget {
     pub only: Option<usize>,
     /// End at the first violation.
     pub first: bool,
+    /// Of the states of a large epoch one in so many is judged, by chance.
+    pub one_of: u64,
 }
 
 /// What came of it.
@@ -72,10 +74,14 @@ pub fn explore(old: &Image, steps: &[Step], judge: &mut dyn Judge, budget: Budge
     for (index, epoch) in epochs.iter().enumerate() {
         judge.enter(steps, epoch);
         let mut random = Random::new(budget.seed ^ u64::try_from(index).unwrap_or(0) << 32);
+        let mut chosen = Random::new(!budget.seed ^ u64::try_from(index).unwrap_or(0) << 32);
         for recipe in recipes(index, epoch, share, &mut random) {
             let this = number;
             number += 1;
             if budget.only.is_some_and(|only| only != this) {
+                continue;
+            }
+            if EXHAUSTIVE < epoch.atoms.len() && !chosen.next().is_multiple_of(budget.one_of) {
                 continue;
             }
             let overlay = lay(epoch, &recipe);

@@ -93,7 +93,8 @@ impl Mutation {
 }
 
 impl Spoil {
-    fn apply(self, steps: &mut Vec<Step>) {
+    /// Makes it wrong.
+    pub fn apply(self, steps: &mut Vec<Step>) {
         match self {
             Self::Skip(name) => {
                 let _skipped = steps.remove(find(steps, name));
@@ -284,7 +285,7 @@ fn is_caught(name: &str) {
 
     let mutation = MUTATIONS.iter().find(|mutation| mutation.name == name);
     let scenario = mutation.expect("a mutation of the table").record();
-    let budget = Budget { seed: 1, states: 3000, only: None, first: true };
+    let budget = Budget { seed: 1, states: 3000, only: None, first: true, one_of: 1 };
     let mut judge = Promises::new(&scenario);
     let report = explore(&scenario.old, &scenario.steps, &mut judge, budget);
     assert!(!report.violations.is_empty(), "{name} was not caught in {} states", report.states);

@@ -54,7 +54,7 @@ fn seed() -> u64 {
 }
 
 fn budget() -> Budget {
-    Budget { seed: seed(), states: STATES, only: None, first: false }
+    Budget { seed: seed(), states: STATES, only: None, first: false, one_of: 1 }
 }
 
 /// Cuts a run everywhere. None of the cuts may break a promise, and what may boot does.

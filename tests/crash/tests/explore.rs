@@ -67,7 +67,7 @@ fn no_cut_breaks_a_promise() {
     scenarios.retain(|scenario| wanted.as_ref().is_none_or(|name| *name == scenario.name));
     assert!(!scenarios.is_empty(), "no scenario is called {wanted:?}");
     let share = states.div_ceil(scenarios.len());
-    let budget = Budget { seed, states: share, only, first: false };
+    let budget = Budget { seed, states: share, only, first: false, one_of: 1 };
     let figures = Mutex::new(Figures { seed, ..Figures::default() });
     let failed = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);

@@ -45,7 +45,7 @@ fn cuts(first: &Scenario) -> Vec<Cut> {
 
 /// Judges a second run.
 fn judge(second: &Scenario) -> usize {
-    let budget = Budget { seed: seed(), states: STATES, only: None, first: true };
+    let budget = Budget { seed: seed(), states: STATES, only: None, first: true, one_of: 1 };
     let report = explore(&second.old, &second.steps, &mut Promises::new(second), budget);
     let violation = report.violations.first();
     assert!(violation.is_none(), "{}, again, {:#x}: {violation:?}", second.name, seed());
