@@ -128,6 +128,12 @@ const SCENARIOS: &[Scenario] = &[
         "an old host is taken over from the medium",
         takeover::from_medium,
     ),
+    scenario(
+        "takeover-unattended",
+        14,
+        "the same by a medium with answers; UEFI",
+        takeover::unattended,
+    ),
     scenario("takeover-gpt-uefi", 8, "the same by UEFI", takeover::gpt_uefi),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("hook-says-no", 2, "a script before the first write fails", media::hook),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::boots;
+use super::media::check;
 use super::upgrade::set_tries;
 use crate::answers::Answers;
 use crate::call::{Call, Ended};
@@ -13,10 +14,10 @@ use crate::dom0;
 use crate::failure::{Failure, Result, ensure};
 use crate::inside::tree::Tree;
 use crate::inside::{self, Partition};
-use crate::install::DISK_STATE;
+use crate::install::{self, Bench, DISK_STATE};
 use crate::lab::Lab;
 use crate::oldhost::{self, Chain, LABEL, Repository};
-use crate::qemu::Disk;
+use crate::qemu::{Disk, MediumKind};
 
 /// On an image: seconds; ten times that on a busy machine.
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(600);
@@ -31,6 +32,8 @@ pub(super) const DONE: [&str; 4] = [
     "DISK STATE: new system boots",
 ];
 const INVENTORY: &str = "/etc/xensource-inventory";
+/// The chain of the host that a medium takes over by itself.
+const UNATTENDED: Chain = Chain::GptUefi;
 
 /// Every stand-in boots by its own boot loader to its own root.
 pub(super) fn old_hosts(lab: &mut Lab) -> Result<()> {
@@ -61,6 +64,11 @@ pub(super) fn gpt_uefi(lab: &mut Lab) -> Result<()> {
 /// As somebody does it who starts the machine from the medium.
 pub(super) fn from_medium(lab: &mut Lab) -> Result<()> {
     whole_path(lab, Chain::MbrGrub, take_over_from_medium)
+}
+
+/// As a medium with answers does it, with nobody at the keyboard.
+pub(super) fn unattended(lab: &mut Lab) -> Result<()> {
+    whole_path(lab, UNATTENDED, take_over_unattended)
 }
 
 /// A guest's disk in the storage repository: nothing is written.
@@ -123,6 +131,30 @@ fn take_over_from_medium(lab: &mut Lab, disk: &Path) -> Result<()> {
     let iso = lab.iso(NAME, &Answers::default())?;
     let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
     boots::in_rescue_of(lab, NAME, &iso, &disks, &boots::confirmed(COMMAND), &DONE)
+}
+
+/// The host is taken over once; the medium that is still there finds nothing to do.
+fn take_over_unattended(lab: &mut Lab, disk: &Path) -> Result<()> {
+    const NAME: &str = "takeover-unattended";
+    let answers = format!(
+        "schema: xenhost/v1\nmode: upgrade\ndeployment_id: taken\n\
+         disks: {{host: {{serial: {TARGET}}}}}\nupgrade: {{layout: modern}}\n\
+         finish: {{action: poweroff}}\n"
+    );
+    let release = lab.products.release.clone();
+    let iso = lab.iso_with(NAME, &release, &answers)?;
+    let bench = Bench::new(lab, NAME)?;
+    let old = Disk { path: disk.to_owned(), serial: TARGET };
+    let disks: Vec<Disk> = [old].into_iter().chain(bench.disks().into_iter().skip(1)).collect();
+    let mut meet = |name: &str, state: &str, says: &[&str]| {
+        let (name, medium) = (format!("{NAME}-{name}"), (&*iso, MediumKind::Cd));
+        let verdict = install::run(lab, &name, UNATTENDED.firmware(), medium, &disks)?;
+        check(&verdict, 0, state, says)
+    };
+    let taken = ["Take over XenServer", "the new table counts: the new system boots, on trial"];
+    meet("forward", "new system boots", &taken)?;
+    meet("again", "untouched", &["carries the deployment taken already"])?;
+    bench.check_bystander()
 }
 
 /// On an image.
