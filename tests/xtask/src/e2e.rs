@@ -101,6 +101,7 @@ const SCENARIOS: &[Scenario] = &[
         unattended::there_and_back,
     ),
     scenario("upgrade-lost", 6, "new system that bless cannot judge", lost::lost),
+    scenario("upgrade-no-boot", 11, "new system that loses its boot partition", lost::no_boot),
     scenario("upgrade-hangs", 15, "new system whose PID 1 hangs", lost::hangs),
     scenario(
         "old-hosts",

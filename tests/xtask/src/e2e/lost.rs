@@ -18,6 +18,14 @@ const LOST: Fault = Fault {
     given_up: THREE_TRIES,
     told: NOT_JUDGED,
 };
+/// As of a disk whose table the kernel can no longer read in full.
+const NO_BOOT: Fault = Fault {
+    name: "no-boot",
+    changes: |slot| before_bless(slot, "delpart /dev/vda 4"),
+    strikes: RESTARTS,
+    given_up: THREE_TRIES,
+    told: NOT_JUDGED,
+};
 /// PID 1 is stopped as a debugger does it, by ptrace(2) with `PTRACE_ATTACH`: no signal stops it.
 const HANG: Fault = Fault {
     name: "hang",
@@ -37,6 +45,10 @@ fn before_bless(slot: &Tree, command: &str) -> Result<Vec<Change>> {
 
 pub(super) fn lost(lab: &mut Lab) -> Result<()> {
     last_try(lab, &LOST)
+}
+
+pub(super) fn no_boot(lab: &mut Lab) -> Result<()> {
+    last_try(lab, &NO_BOOT)
 }
 
 pub(super) fn hangs(lab: &mut Lab) -> Result<()> {
