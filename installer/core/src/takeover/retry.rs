@@ -44,12 +44,13 @@ const STEPS: [TakeoverStep; 7] = [
 ];
 
 impl TrialFacts {
-    /// The old system boots, and nothing in slot a is started unless somebody picks it.
+    /// The old system boots, and nothing in slot a is started unless somebody picks it. The same
+    /// where the count of tries cannot be read: a cut has torn it.
     pub const fn gave_way(&self) -> bool {
         let state = self.boot.state;
         matches!(
             (state.slot, state.other, state.trial, self.boot.tries),
-            (Slot::A, Other::Old, Trial::Pending, Some(0))
+            (Slot::A, Other::Old, Trial::Pending, Some(0) | None)
         )
     }
 

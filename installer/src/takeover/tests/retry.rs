@@ -127,3 +127,26 @@ fn guests_of_the_old_system_stop_it_once_more() {
     assert_eq!(scene.upgrade(&["--confirm", "abc"]), Exit::NotUpgradeable);
     assert!(scene.fingerprint() == before);
 }
+
+/// The count of tries is the commit of a takeover that is begun over: a cut tears it.
+#[test]
+fn a_count_that_was_torn_is_no_obstacle() {
+    let scene = taken_over(Kind::GptUefi);
+    let slots = slots(&scene);
+    let at = scene.own().unwrap().boot.extents;
+    scene.fail_trial("");
+    let disk = File::options().read(true).write(true).open(scene.disk()).unwrap();
+    for extent in at {
+        let first = extent.first().get() * 512;
+        let mut block = [0; 512];
+        disk.read_exact_at(&mut block, first).unwrap();
+        if block.windows(6).any(|word| word == b"tries=") {
+            disk.write_all_at(&[0xA5; 512], first).unwrap();
+        }
+    }
+    assert_eq!(scene.own().unwrap().boot.tries, None);
+    assert!(scene.boots(&slots)[0].starts_with(OLD));
+    assert_eq!(scene.upgrade(&["--confirm", &digest(&scene)]), Exit::Done);
+    assert_eq!(scene.boots(&slots), [NEW, OLD, &fell_back()]);
+    assert_eq!(scene.verify(), Exit::Done);
+}
