@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::upgrade;
 use crate::call::{Call, Ended};
 use crate::disks::{self, TARGET};
-use crate::failure::{Failure, Result, ensure};
+use crate::failure::{Result, ensure};
 use crate::inside::tree::Tree;
 use crate::lab::Lab;
 
+/// On an image: seconds; far more than that on a busy machine.
 const UPGRADE_LIMIT: Duration = Duration::from_secs(600);
 
 /// A disk with a system in slot a that says it was blessed.
@@ -34,23 +35,23 @@ pub(super) fn on_trial(lab: &mut Lab, name: &str) -> Result<PathBuf> {
     Ok(disk)
 }
 
-/// `host-installer upgrade` on an image file, with the digest of its own plan.
-fn upgrade_image(installer: &Path, release: &Path, disk: &Path) -> Result<Ended> {
-    let call = || {
-        Call::new(installer)
-            .args(["upgrade", "--release"])
-            .arg(release)
-            .arg("--disk")
-            .arg(format!("{TARGET}={}", disk.display()))
-            .limit(UPGRADE_LIMIT)
-    };
-    let planned = call().arg("--json").output()?;
+/// `host-installer upgrade` on an image file: looks at the plan and performs it; where there is
+/// none, the reason is the end.
+pub(super) fn upgrade_image(installer: &Path, release: &Path, disk: &Path) -> Result<Ended> {
+    let planned = upgrade_call(installer, release, disk).arg("--json").output()?;
     if planned.code() != 12 {
         return Ok(planned);
     }
-    let what = format!("the plan of the upgrade, {:?}", planned.stdout);
-    let plan: serde_json::Value =
-        serde_json::from_str(&planned.stdout).map_err(|source| Failure::Json { what, source })?;
-    let digest = plan.get("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
-    call().args(["--confirm", digest]).output()
+    let digest = upgrade::digest_of(&planned.stdout)?;
+    upgrade_call(installer, release, disk).args(["--confirm", &digest]).output()
+}
+
+/// The command, which a caller tells what is to become of the plan.
+pub(super) fn upgrade_call(installer: &Path, release: &Path, disk: &Path) -> Call {
+    Call::new(installer)
+        .args(["upgrade", "--release"])
+        .arg(release)
+        .arg("--disk")
+        .arg(format!("{TARGET}={}", disk.display()))
+        .limit(UPGRADE_LIMIT)
 }

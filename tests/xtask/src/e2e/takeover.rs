@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::at_rest;
 use super::boots;
 use super::media::check;
 use super::upgrade::set_tries;
@@ -11,7 +12,7 @@ use crate::answers::Answers;
 use crate::call::{Call, Ended};
 use crate::disks::{self, TARGET};
 use crate::dom0;
-use crate::failure::{Failure, Result, ensure};
+use crate::failure::{Result, ensure};
 use crate::inside::tree::Tree;
 use crate::inside::{self, Partition};
 use crate::install::{self, Bench, DISK_STATE};
@@ -76,7 +77,10 @@ pub(super) fn refused(lab: &mut Lab) -> Result<()> {
     for chain in Chain::ALL {
         let disk = made(lab, chain, Repository::InUse)?;
         let before = crate::digest::disk(&disk)?;
-        let ended = upgrade(lab, &disk, &["--json"])?;
+        let products = &lab.products;
+        let call =
+            at_rest::upgrade_call(&products.binaries.host_installer, &products.release, &disk);
+        let ended = call.arg("--json").output()?;
         let told = format!("{}{}", ended.stdout, ended.stderr);
         ensure(ended.code() == 16, || format!("exit {}, 16 expected:\n{told}", ended.code()))?;
         ensure(last_line(&ended) == format!("{DISK_STATE}untouched"), || told)?;
@@ -166,27 +170,9 @@ fn take_over(lab: &mut Lab, disk: &Path) -> Result<()> {
     ensure(last_line(&done) == format!("{DISK_STATE}new system boots"), told)
 }
 
-/// Looks at the plan and performs it; where there is none, the reason is the end.
+/// The release as it was built, on an image.
 pub(super) fn upgrade_as_planned(lab: &Lab, disk: &Path) -> Result<Ended> {
-    let planned = upgrade(lab, disk, &["--json"])?;
-    if planned.code() != 12 {
-        return Ok(planned);
-    }
-    let json = |source| Failure::Json { what: format!("{planned:?}"), source };
-    let plan: serde_json::Value = serde_json::from_str(&planned.stdout).map_err(json)?;
-    let digest = plan.get("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
-    upgrade(lab, disk, &["--confirm", digest])
-}
-
-fn upgrade(lab: &Lab, disk: &Path, more: &[&str]) -> Result<Ended> {
-    Call::new(&lab.products.binaries.host_installer)
-        .args(["upgrade", "--release"])
-        .arg(&lab.products.release)
-        .arg("--disk")
-        .arg(format!("{TARGET}={}", disk.display()))
-        .args(more)
-        .limit(TAKEOVER_LIMIT)
-        .output()
+    at_rest::upgrade_image(&lab.products.binaries.host_installer, &lab.products.release, disk)
 }
 
 fn last_line(ended: &Ended) -> &str {

@@ -302,16 +302,22 @@ fn upgrade(lab: &mut Lab, name: &str, dom0: &mut Dom0) -> Result<()> {
         dom0.must(&format!("findmnt -n /mnt || {mount}"))?;
         let plan = "host-installer upgrade --release /mnt --json";
         let planned = dom0.shell.run(&format!("{plan} 2>/dev/null"), UPGRADE_LIMIT)?;
-        let what = format!("the plan of the upgrade, {:?}", planned.output);
-        let plan: serde_json::Value = serde_json::from_str(&planned.output)
-            .map_err(|source| Failure::Json { what, source })?;
-        let digest = plan.get("digest").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let digest = digest_of(&planned.output)?;
         let perform = format!("host-installer upgrade --release /mnt --confirm {digest}");
         let said = dom0.shell.must(&perform, UPGRADE_LIMIT)?;
         ensure(said.trim_end().ends_with("DISK STATE: new system boots"), || {
             format!("the upgrade said:\n{said}")
         })
     })
+}
+
+/// The digest of a plan that `--json` has shown.
+pub(super) fn digest_of(planned: &str) -> Result<String> {
+    let what = format!("the plan of the upgrade, {planned:?}");
+    let plan: serde_json::Value =
+        serde_json::from_str(planned).map_err(|source| Failure::Json { what, source })?;
+    let digest = plan.get("digest").and_then(serde_json::Value::as_str);
+    Ok(digest.unwrap_or_default().to_owned())
 }
 
 /// A disk with the next release.

@@ -1,6 +1,6 @@
 //! Power cuts while somebody at the shell of a medium takes an old host over, by BIOS.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use boot_oracle::disk::Span;
 use boot_oracle::known::{BootCode, Program};
@@ -93,16 +93,10 @@ fn judge(lab: &Lab, before: &Path, after: &Path) -> Result<Judge> {
     Ok(Judge { firmware: CHAIN.firmware(), known, slots, places })
 }
 
-fn disk_of(lab: &Lab, run: &Run, cut: &Cut, name: &str) -> Result<PathBuf> {
-    let disk = lab.run.join(format!("{name}.img"));
-    run.state(cut, &disk)?;
-    Ok(disk)
-}
-
 /// The old system is up; the takeover, begun again at the shell of the medium, ends well.
 fn old_in_full(lab: &mut Lab, run: &Run, iso: &Path, cut: &Cut) -> Result<()> {
     let name = format!("{NAME}-old");
-    let disk = disk_of(lab, run, cut, &name)?;
+    let disk = run.disk(lab, cut, &name)?;
     oldhost::boots(lab, &name, CHAIN, &disk, LABEL)?;
     let (again, command) = (format!("{name}-again"), boots::confirmed(takeover::COMMAND));
     boots::in_rescue_of(lab, &again, iso, &target(&disk), &command, &takeover::DONE)?;
@@ -114,7 +108,7 @@ fn old_in_full(lab: &mut Lab, run: &Run, iso: &Path, cut: &Cut) -> Result<()> {
 /// itself and brings the takeover to its end.
 fn new_in_full(lab: &mut Lab, run: &Run, iso: &Path, cut: &Cut) -> Result<()> {
     let name = format!("{NAME}-new");
-    let disk = disk_of(lab, run, cut, &name)?;
+    let disk = run.disk(lab, cut, &name)?;
     let again = format!("{name}-again");
     boots::in_rescue_of(lab, &again, iso, &target(&disk), takeover::COMMAND, &[ON_TRIAL])?;
     takeover::comes_to_its_end(lab, &name, CHAIN, &disk)?;

@@ -165,10 +165,12 @@ impl Run {
     }
 
     /// The disk after one of the cuts.
-    pub(super) fn state(&self, cut: &Cut, disk: &Path) -> Result<()> {
-        disks::copy(&self.before, disk)?;
-        self.log.replay(0..cut.after, disk)?;
-        self.log.replay(cut.strays.iter().copied(), disk)
+    pub(super) fn disk(&self, lab: &Lab, cut: &Cut, name: &str) -> Result<PathBuf> {
+        let disk = lab.run.join(format!("{name}.img"));
+        disks::copy(&self.before, &disk)?;
+        self.log.replay(0..cut.after, &disk)?;
+        self.log.replay(cut.strays.iter().copied(), &disk)?;
+        Ok(disk)
     }
 
     fn regions(&self) -> Result<Vec<Region>> {

@@ -90,8 +90,7 @@ fn rerun(lab: &Lab, disk: &Path) -> Result<Ended> {
 /// the new system.
 fn in_full(lab: &mut Lab, run: &Run, iso: &Path, (cut, progress): (&Cut, Progress)) -> Result<()> {
     let name = format!("{NAME}-{}", progress.word());
-    let disk = lab.run.join(format!("{name}.img"));
-    run.state(cut, &disk)?;
+    let disk = run.disk(lab, cut, &name)?;
     let disks = [target(&disk)];
     let (root, states) = match progress {
         Progress::Old => ("/dev/vda1", ("new system boots", "the new system boots from now on")),
