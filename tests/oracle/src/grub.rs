@@ -2,6 +2,7 @@
 
 use crate::boot::{Counter, Machine};
 use crate::disk::{Disk, Span, blocks};
+use crate::dispatch::{DISPATCH, Scripts};
 use crate::env::{State, Tries, variables};
 use crate::fat::Fat;
 use crate::system::{Superblock, System};
@@ -73,7 +74,6 @@ pub(crate) struct Grub<'a> {
     pub(crate) counter: Counter,
 }
 
-const DISPATCH: &str = "xenhost/dispatch.cfg";
 /// In the order in which the first script tries them.
 const BOOT_NUMBERS: [u32; 7] = [4, 5, 1, 2, 3, 6, 7];
 
@@ -159,11 +159,12 @@ impl Grub<'_> {
         if chosen == 'n' {
             return Outcome::Menu { why: "there is no other system to boot".to_owned() };
         }
+        let scripts = Scripts::read(&fat, self.machine.slots);
         let record = RescueRecord::read(self.disk, &self.machine.slots.rescue_at);
         let first = match self.counter {
             Counter::ChosenFails if chosen == state.slot => Err("it is taken not to".to_owned()),
             Counter::OnDisk | Counter::Spent | Counter::ChosenFails => {
-                self.start(chosen, parts, record.as_ref(), lost)
+                self.start(chosen, &scripts, parts, record.as_ref(), lost)
             }
         };
         let first = match first {
@@ -172,7 +173,7 @@ impl Grub<'_> {
         };
         if chosen == state.slot && state.other != 'n' {
             warnings.push(Warning::FellBack);
-            if let Ok(started) = self.start(state.other, parts, record.as_ref(), lost) {
+            if let Ok(started) = self.start(state.other, &scripts, parts, record.as_ref(), lost) {
                 return linux::start(self.disk, started, warnings);
             }
         }
@@ -183,15 +184,15 @@ impl Grub<'_> {
     fn start(
         &self,
         slot: char,
+        scripts: &Scripts,
         parts: &[Part],
         record: Option<&RescueRecord>,
         lost: bool,
     ) -> Result<Started, String> {
-        let slots = self.machine.slots;
         let (slot, uuid, saved) = match slot {
-            'a' => (Slot::A, Some(slots.uuid_a), record.and_then(|record| record.slot_a)),
-            'b' => (Slot::B, Some(slots.uuid_b), record.and_then(|record| record.slot_b)),
-            _ => (Slot::Old, slots.uuid_old, record.and_then(|record| record.old)),
+            'a' => (Slot::A, Some(scripts.uuid_a), record.and_then(|record| record.slot_a)),
+            'b' => (Slot::B, Some(scripts.uuid_b), record.and_then(|record| record.slot_b)),
+            _ => (Slot::Old, scripts.uuid_old, record.and_then(|record| record.old)),
         };
         let uuid = uuid.ok_or_else(|| format!("{slot} is not known to this boot loader"))?;
         let saved = saved.filter(|_| lost);
@@ -205,7 +206,10 @@ impl Grub<'_> {
         if unknown != 0 {
             return Err(format!("{slot} has the features {unknown:#x}, which GRUB does not read"));
         }
-        let system = self.machine.systems.look(self.disk, span)?;
+        let mut system = self.machine.systems.look(self.disk, span)?;
+        if let (Slot::Old, Some(root)) = (slot, &scripts.old_root) {
+            system.root = root.clone();
+        }
         Ok(Started { slot, span, system, lost })
     }
 }

@@ -78,7 +78,7 @@ fn entries(cfg: &str) -> Vec<Entry> {
 }
 
 /// `'root=PARTUUID=…'` and the like.
-fn root_of(word: &str) -> Option<RootArgument> {
+pub(crate) fn root_of(word: &str) -> Option<RootArgument> {
     let value = word.trim_matches('\'').strip_prefix("root=")?;
     if let Some(label) = value.strip_prefix("LABEL=") {
         return Some(RootArgument::Label(label.to_owned()));
@@ -108,7 +108,7 @@ fn msdos(text: &str) -> Option<[u8; 16]> {
 }
 
 /// The bytes of a GUID in the order of its text.
-fn guid(text: &str) -> Option<[u8; 16]> {
+pub(crate) fn guid(text: &str) -> Option<[u8; 16]> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
     let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)?;
     Some(number.to_be_bytes())

@@ -8,6 +8,7 @@
 
 mod boot;
 pub mod disk;
+mod dispatch;
 pub mod env;
 pub mod ext4;
 pub mod fat;
