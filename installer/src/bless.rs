@@ -24,7 +24,7 @@ mod state;
 mod world;
 
 pub use find::{FindError, boot_partition};
-pub(crate) use find::{disk_of_root, node_of};
+pub(crate) use find::{disk_of_root, node_of, runs_old};
 pub use state::{BootFiles, NoState, StateFileError};
 pub use world::ThisHost;
 
@@ -43,6 +43,9 @@ pub trait World: Run {
     fn unattached(&mut self) -> Vec<String>;
     /// Keeps what booted well as something to fall back to; an error is a warning.
     fn keep_xen(&mut self) -> Result<(), BootMenuError>;
+    /// It is the system of a host that was taken over, in its old place beside the new one. It has
+    /// no slot, whatever its inventory says.
+    fn is_old(&self) -> Result<bool, BlessError>;
     /// The boot partition, held by nobody else. Found anew each time.
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError>;
 }
@@ -145,9 +148,10 @@ pub fn bless(world: &mut dyn World, limits: Limits) -> Result<Outcome, BlessErro
     let mut boot = BootFiles::open(world.open_boot(&inventory.partuuid.boot)?)?;
     let state = boot.state()?;
     let (tries, reason) = (boot.tries()?, boot.reason()?);
-    if let Some(told) = aside(state, tries, inventory.slot, reason.as_deref()) {
-        let is_chosen = state.slot == inventory.slot;
-        announce(world.root(), &told, if is_chosen { NO_WAY_BACK } else { ROLLBACK })?;
+    let running = running(world, &inventory)?;
+    if let Some(told) = aside(state, tries, running, reason.as_deref()) {
+        let no_way_back = [Other::Old, state.slot.into()].contains(&running);
+        announce(world.root(), &told, if no_way_back { NO_WAY_BACK } else { ROLLBACK })?;
         return Ok(Outcome::Aside { told });
     }
     no_announcement(world.root())?;
@@ -175,6 +179,8 @@ pub struct Boot {
     pub reason: Option<String>,
     /// Why the chosen system is not the one that runs.
     pub aside: Option<String>,
+    /// What runs is the system that was taken over, in its old place.
+    pub taken_over: bool,
 }
 
 /// What the boot partition says, for `status`. Reads only.
@@ -182,8 +188,14 @@ pub fn boot_state(world: &mut dyn World) -> Result<Boot, BlessError> {
     let inventory = inventory(world.root())?;
     let mut boot = BootFiles::open(world.open_boot(&inventory.partuuid.boot)?)?;
     let (state, tries, reason) = (boot.state()?, boot.tries()?, boot.reason()?);
-    let aside = aside(state, tries, inventory.slot, reason.as_deref());
-    Ok(Boot { state, tries, reason, aside })
+    let running = running(world, &inventory)?;
+    let aside = aside(state, tries, running, reason.as_deref());
+    Ok(Boot { state, tries, reason, aside, taken_over: running == Other::Old })
+}
+
+/// A slot, or what was taken over.
+fn running(world: &dyn World, inventory: &Inventory) -> Result<Other, BlessError> {
+    Ok(if world.is_old()? { Other::Old } else { inventory.slot.into() })
 }
 
 /// Part of the message of the day, until the next boot.

@@ -1,5 +1,6 @@
 //! Finds the boot partition of the running dom0: on the disk that holds its root, the one partition
-//! with the PARTUUID that the inventory names.
+//! with the PARTUUID that the inventory names. For a system that was taken over, whose inventory is
+//! of another table, the one of the new layout.
 //!
 //! Never by label and never across disks: a clone of this disk may be attached.
 
@@ -8,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use partitioner::block::{BlockIo, IoError};
 use partitioner::inspect::{Found, inspect};
+use partitioner::layout::{Kind, MODERN, Role};
+use partitioner::takeover::OLD_ROOT;
 use partitioner::units::{BlockSize, Extent};
 
 use crate::probe::{
@@ -45,7 +48,13 @@ pub fn boot_partition(machine: &Machine, partuuid: &str) -> Result<PathBuf, Find
     let block_size = block_size(&folder);
     let mut reader = Reader::open(&disk, block_size).map_err(read)?;
     let found = inspect(&mut reader)?;
+    let is_old = runs_old(machine)?;
+    let esp = Kind::EfiSystem.gpt_type().to_string();
+    let number = MODERN.want(Role::Boot).map(|want| want.number);
     let ours = |partition: &&Found| {
+        if is_old {
+            return Some(partition.number) == number && partition.kind == esp;
+        }
         let id = found.partuuid(partition).map(|id| id.to_string());
         id.is_some_and(|id| id.eq_ignore_ascii_case(partuuid))
     };
@@ -62,8 +71,25 @@ pub fn boot_partition(machine: &Machine, partuuid: &str) -> Result<PathBuf, Find
     Ok(machine.dev.join(node.name.replace('!', "/")))
 }
 
+/// The running root is that of a host that was taken over, in its old place: its partition has a
+/// number that no layout gives.
+pub(crate) fn runs_old(machine: &Machine) -> Result<bool, FindError> {
+    let number = attribute(&root(machine)?.join("partition"));
+    Ok(number.is_some_and(|number| number.parse() == Ok(OLD_ROOT)))
+}
+
 /// The folder in sysfs of the whole disk behind `/`.
 pub(crate) fn disk_of_root(machine: &Machine) -> Result<PathBuf, FindError> {
+    let folder = root(machine)?;
+    let no_disk = || FindError::RootNotOnPartition {
+        device: folder.display().to_string(),
+        why: "it has no disk".to_owned(),
+    };
+    folder.parent().map(Path::to_owned).ok_or_else(no_disk)
+}
+
+/// The folder in sysfs of the partition behind `/`.
+fn root(machine: &Machine) -> Result<PathBuf, FindError> {
     // The last mount on / is the one that is seen.
     let root = mount_points(machine)?.into_iter().rfind(|mount| mount.at == "/");
     let root = root.ok_or(FindError::NoRoot)?;
@@ -76,7 +102,7 @@ pub(crate) fn disk_of_root(machine: &Machine) -> Result<PathBuf, FindError> {
     if attribute(&folder.join("partition")).is_none() {
         return Err(not_one("not a partition"));
     }
-    folder.parent().map(Path::to_owned).ok_or_else(|| not_one("it has no disk"))
+    Ok(folder)
 }
 
 fn block_size(folder: &Path) -> BlockSize {

@@ -23,6 +23,7 @@ struct Dom0 {
     log: Option<Log>,
     no_xen: bool,
     unattached: Vec<String>,
+    is_old: bool,
 }
 
 const TRIAL: BootState =
@@ -46,6 +47,7 @@ impl Dom0 {
             log: None,
             no_xen: false,
             unattached: Vec::new(),
+            is_old: false,
         };
         dom0.make_boot(state);
         dom0
@@ -137,6 +139,10 @@ impl World for Dom0 {
     fn keep_xen(&mut self) -> Result<(), BootMenuError> {
         let path = PathBuf::from("/boot");
         if self.no_xen { Err(BootMenuError::Nothing { path, what: "hypervisor" }) } else { Ok(()) }
+    }
+
+    fn is_old(&self) -> Result<bool, BlessError> {
+        Ok(self.is_old)
     }
 
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
@@ -370,5 +376,24 @@ fn a_cut_at_any_write_leaves_the_old_state_or_the_new_one() {
             let read = first.or(copy);
             assert!(read == Some(TRIAL) || read == Some(after), "cut {cut}, torn {torn}: {read:?}");
         }
+    }
+}
+
+/// Beside a new system that is slot a, it says of itself that it is slot a, and is not on trial.
+#[test]
+fn a_system_that_was_taken_over_does_not_bless_itself() {
+    let state =
+        BootState { slot: Slot::A, other: Other::Old, trial: Trial::Pending, generation: 1 };
+    for tries in [0, 2] {
+        let mut dom0 = Dom0::new(Slot::A, state);
+        dom0.is_old = true;
+        let mut boot = BootFiles::open(dom0.open_boot("x").unwrap()).unwrap();
+        boot.write_tries(tries).unwrap();
+        boot.write_reason("no bridge").unwrap();
+        drop(boot);
+        let Outcome::Aside { told } = dom0.bless() else { panic!("it is not the chosen one") };
+        assert!(told.contains("the old system runs") && told.contains("no bridge"), "{told}");
+        assert_eq!(dom0.states(), [Some(state), Some(state)]);
+        assert!(boot_state(&mut dom0).unwrap().taken_over);
     }
 }

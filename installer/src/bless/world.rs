@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use partitioner::block::BlockIo;
 use partitioner::block::device::DeviceDisk;
 
-use super::{BlessError, World, boot_partition};
+use super::{BlessError, World, boot_partition, runs_old};
 use crate::boot_menu::{self, BootMenuError};
 use crate::call::{Call, CallError, Output, Processes, Run};
 use crate::probe::Machine;
@@ -57,6 +57,10 @@ impl World for ThisHost {
 
     fn keep_xen(&mut self) -> Result<(), BootMenuError> {
         boot_menu::keep_xen(self.root()).map(drop)
+    }
+
+    fn is_old(&self) -> Result<bool, BlessError> {
+        Ok(runs_old(&self.machine)?)
     }
 
     fn open_boot(&mut self, partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {

@@ -67,7 +67,7 @@ fn at_rest(facts: &UpgradeFacts) -> Result<Status, Ended> {
         Ended::early(Exit::NotUpgradeable, &what)
     })?;
     let (state, tries, reason) = (facts.boot.state, facts.boot.tries, facts.boot.reason.clone());
-    let boot = Boot { state, tries, reason, aside: None };
+    let boot = Boot { state, tries, reason, aside: None, taken_over: false };
     Ok(Status { inventory, boot, running: false, unfinished: facts.unfinished() })
 }
 
@@ -80,9 +80,14 @@ fn lines(status: &Status) -> String {
         (Trial::Pending, None) => " (on trial, unknown tries left)".to_owned(),
     };
     let runs = if status.running { "running" } else { "at rest" };
+    let place = if status.boot.taken_over {
+        "the old system, beside the one that has taken it over".to_owned()
+    } else {
+        format!("slot {slot}, layout {layout}")
+    };
     let mut text = format!(
         "{product} {version}, build {build}, Debian {suite}\n\
-         {runs}: slot {slot}, layout {layout}\n\
+         {runs}: {place}\n\
          boots: slot {chosen}{trial}, else {other}, generation {generation}\n",
         other = other.word(),
     );

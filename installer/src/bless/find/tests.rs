@@ -50,10 +50,13 @@ impl Recorded {
         fs::write(self.folder.path().join("proc/self/mountinfo"), format!("1 0 {rest}\n")).unwrap();
     }
 
-    fn find(&self, partuuid: &str) -> Result<PathBuf, FindError> {
+    fn machine(&self) -> Machine {
         let path = |name| self.folder.path().join(name);
-        let machine = Machine { sys: path("sys"), proc: path("proc"), dev: path("dev") };
-        boot_partition(&machine, partuuid)
+        Machine { sys: path("sys"), proc: path("proc"), dev: path("dev") }
+    }
+
+    fn find(&self, partuuid: &str) -> Result<PathBuf, FindError> {
+        boot_partition(&self.machine(), partuuid)
     }
 
     #[track_caller]
@@ -95,4 +98,19 @@ fn a_kernel_with_an_old_view_of_the_table() {
     recorded.refused(BOOT, "partition 4 is not what the kernel offers");
     fs::remove_dir_all(node).unwrap();
     recorded.refused(BOOT, "it offers no such partition");
+}
+
+/// Its inventory names a partition of the table before; the new one is known by its number.
+#[test]
+fn a_system_that_was_taken_over_finds_the_new_boot_partition() {
+    let recorded = Recorded::new();
+    assert!(!runs_old(&recorded.machine()).unwrap());
+    let node = recorded.folder.path().join("sys/block/sda/sda1");
+    fs::write(node.join("partition"), "10\n").unwrap();
+    assert!(runs_old(&recorded.machine()).unwrap());
+    let of_before = "1f2e3d4c-04";
+    recorded.refused(of_before, "has 0 partitions");
+    let image = recorded.folder.path().join("dev/sda");
+    Processes.run(&Call::new("sgdisk").args(["-t", "4:ef00"]).arg(&image)).unwrap();
+    assert_eq!(recorded.find(of_before).unwrap(), image.with_file_name("sda4"));
 }

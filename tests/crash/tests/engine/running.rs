@@ -85,6 +85,10 @@ impl World for Running {
         Ok(())
     }
 
+    fn is_old(&self) -> Result<bool, BlessError> {
+        Ok(false)
+    }
+
     fn open_boot(&mut self, _partuuid: &str) -> Result<Box<dyn BlockIo>, BlessError> {
         let (recorder, extent) = self.device.take().expect("it is opened once");
         // Kept for as long as the test runs: a window borrows its disk.
