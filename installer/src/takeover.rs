@@ -1,5 +1,5 @@
-//! Performs the takeover of a host of another product: the new system beside the old one, one block
-//! as the commit, and the trial.
+//! Performs the takeover of a host of another product, or of one of ours on the layout `legacy`:
+//! the new system beside the old one, one block as the commit, and the trial.
 //!
 //! Until the commit the old system boots, whatever happens; what was written until then is scratch
 //! that a rerun writes again. What is left to do once the new system was blessed does `finish`.
@@ -9,7 +9,9 @@ use std::path::Path;
 use installer_core::event::Event;
 use installer_core::facts::Firmware;
 use installer_core::outcome::{DiskState, Exit};
-use installer_core::takeover::{ON_TRIAL, TakeoverPlan, TakeoverStep, old_boot};
+use installer_core::takeover::{
+    Config, ON_TRIAL, TakeoverPlan, TakeoverStep, made_files, old_boot,
+};
 use installer_core::target::{self, label};
 use installer_core::upgrade::{OwnError, SlotPlace, marker_file};
 use partitioner::block::BlockIo;
@@ -24,6 +26,7 @@ use partitioner::write::commit::CommitError;
 use partitioner::write::{self, WriteError, takeover as steps};
 
 pub mod finish;
+mod own;
 pub mod read;
 mod retry;
 
@@ -62,11 +65,9 @@ pub fn run(
             state = begun(plan);
         }
         let mut work = Work { plan, release, loader: &prepared, host: &mut *host, cancel };
-        work.perform(step, &mut |done, total| {
-            tell(Event::Progress { step: number, done, total });
-        })
-        .or_else(|error| excuse(step, error, tell))
-        .map_err(|error| fail(Some(step), error, state, plan))?;
+        work.perform(step, number, tell)
+            .or_else(|error| excuse(step, error, tell))
+            .map_err(|error| fail(Some(step), error, state, plan))?;
         if step == TakeoverStep::Retry {
             retry::commit(plan, host)?;
             state = DiskState::NewSystemBoots;
@@ -195,20 +196,22 @@ impl Work<'_> {
     fn perform(
         &mut self,
         step: TakeoverStep,
-        progress: payload::Progress<'_>,
+        number: u32,
+        tell: &mut dyn FnMut(Event),
     ) -> Result<(), StepError> {
+        let mut progress = |done, total| tell(Event::Progress { step: number, done, total });
         let (tables, trial) = (&self.plan.tables, &self.plan.tables.trial);
         let disk = self.host.disk();
         match step {
             TakeoverStep::Rescue => self.rescue(),
             TakeoverStep::WipeSignatures => Ok(steps::wipe_trial(disk, tables)?),
-            TakeoverStep::WriteSlot => self.write_slot(progress),
+            TakeoverStep::WriteSlot => self.write_slot(&mut progress),
             TakeoverStep::IdentifySlot => {
                 let label = self.label("root");
                 let path = self.host.tool_path(Role::Root)?;
                 Ok(slot::identify(self.host, &path, self.plan.host.ids.root_a, &label)?)
             }
-            TakeoverStep::ConfigureSlot => self.configure_slot(),
+            TakeoverStep::ConfigureSlot => self.configure_slot(tell),
             TakeoverStep::CheckSlot => {
                 let path = self.host.tool_path(Role::Root)?;
                 let scratch = self.host.scratch().to_owned();
@@ -222,7 +225,7 @@ impl Work<'_> {
                 fresh::make_swap(self.host, &path, self.plan.host.ids.swap, &label)?;
                 Ok(self.host.settle(Role::Swap)?)
             }
-            TakeoverStep::MakeBoot => self.make_boot(progress),
+            TakeoverStep::MakeBoot => self.make_boot(&mut progress),
             TakeoverStep::WriteCore => Ok(write::write_core(disk, trial, &self.loader.core_img)?),
             TakeoverStep::SwitchBootCode => {
                 steps::switch_boot_code(disk, tables, &self.loader.boot_img)?;
@@ -279,12 +282,18 @@ impl Work<'_> {
         Ok(payload::write_image(store, image, slot.as_mut(), self.cancel, progress)?)
     }
 
-    fn configure_slot(&mut self) -> Result<(), StepError> {
+    fn configure_slot(&mut self, tell: &mut dyn FnMut(Event)) -> Result<(), StepError> {
         let path = self.host.tool_path(Role::Root)?;
-        let shadow = slot::read_file(&path, "/etc/shadow")?;
-        let shadow = String::from_utf8(shadow).map_err(|_| StepError::ShadowNotText)?;
-        let mut files = self.plan.files();
-        files.push(target::shadow_file(&shadow, &self.plan.request)?);
+        let files = match &self.plan.config {
+            Config::Made { request, carried } => {
+                let shadow = slot::read_file(&path, "/etc/shadow")?;
+                let shadow = String::from_utf8(shadow).map_err(|_| StepError::ShadowNotText)?;
+                let mut files = made_files(self.plan, request, carried);
+                files.push(target::shadow_file(&shadow, request)?);
+                files
+            }
+            Config::CarriedOver { .. } => own::files(self.plan, self.release, &path, tell)?,
+        };
         let scratch = self.host.scratch().to_owned();
         Ok(slot::configure(self.host, &path, &scratch, &files)?)
     }

@@ -258,7 +258,7 @@ pub(crate) fn whole(
 }
 
 /// The file system that tools work on.
-fn fresh_root(path: &std::path::Path) -> Result<root::SlotRoot, StepError> {
+pub(crate) fn fresh_root(path: &std::path::Path) -> Result<root::SlotRoot, StepError> {
     use partitioner::block::open;
     use partitioner::units::{BlockSize, Extent, Lba};
     let block_size = BlockSize::B512;

@@ -138,7 +138,8 @@ impl Saved {
     pub fn find(disk: &mut dyn BlockIo) -> Result<Option<Self>, IoError> {
         let size = disk.block_size();
         let usual = HeadMap::of(size).map(|head| head.rescue);
-        let of_512 = [Some(HeadMap::MBR.rescue), tight_rescue()];
+        // A takeover of an MBR of ours leaves the record of that layout where it is.
+        let of_512 = [tight_rescue(), Some(HeadMap::MBR.rescue)];
         let others = of_512.into_iter().filter(|_| size == BlockSize::B512).flatten();
         for place in usual.into_iter().chain(others) {
             if disk.blocks() <= place.last().get() {

@@ -1,5 +1,5 @@
-//! Taking over a host of another product, with its disk divided anew. Pure: what its disk says in,
-//! plan or refusal out.
+//! Taking over a host of another product, or one of ours on the layout `legacy`, with its disk
+//! divided anew. Pure: what its disk says in, plan or refusal out.
 //!
 //! Two tables and two commits. The *trial table* has the new system beside the old one, which
 //! stays bit for bit and is what a failed trial falls back to. Once the new system was blessed, the
@@ -21,6 +21,7 @@ mod facts;
 pub mod finish;
 mod host;
 pub mod old_boot;
+pub mod own;
 mod refuse;
 mod render;
 mod rerun;
@@ -29,8 +30,8 @@ mod step;
 pub mod xenserver;
 
 pub use asked::Wish;
-pub use facts::{MachineSize, OldRoot, TakeoverFacts, TrialFacts};
-pub use host::TakenOver;
+pub use facts::{Carried, MachineSize, OldRoot, TakeoverFacts, TrialFacts};
+pub use host::{TakenOver, files as made_files};
 pub use render::{render, to_json};
 pub use retry::Failed;
 pub use step::{FinishStep, TakeoverStep};
@@ -43,7 +44,9 @@ use crate::release::Manifest;
 use crate::request::{InstallRequest, Refusal};
 use crate::target::TargetFile;
 use crate::upgrade::SlotPlace;
+use crate::values::DeploymentId;
 use old_boot::OldBoot;
+use own::OwnRoot;
 
 /// What will be done to one host.
 #[derive(Clone, Debug)]
@@ -63,9 +66,7 @@ pub struct TakeoverPlan {
     pub tables: Takeover,
     /// The new host, as if it had been installed with the final table.
     pub host: Plan,
-    pub request: InstallRequest,
-    /// Files of the old host that are carried over beside what follows from the request.
-    pub carried: Vec<TargetFile>,
+    pub config: Config,
     pub steps: Vec<TakeoverStep>,
     /// What will be lost, one line per thing.
     pub destroys: Vec<String>,
@@ -75,6 +76,19 @@ pub struct TakeoverPlan {
     pub left_behind: Vec<String>,
     /// SHA-256 in lower-case hexadecimal.
     pub digest: String,
+}
+
+/// What the new system is configured from.
+#[derive(Clone, Debug)]
+pub enum Config {
+    /// As an installation is, from what a host of another product says of itself.
+    Made {
+        request: Box<InstallRequest>,
+        /// Files of the old host, beside what follows from the request.
+        carried: Vec<TargetFile>,
+    },
+    /// As an upgrade is, from the root of a host of ours.
+    CarriedOver { own: Box<OwnRoot>, wish: Wish },
 }
 
 /// What the boot state says from the first commit on.
@@ -97,9 +111,17 @@ impl TakeoverPlan {
         }
     }
 
-    /// The files of the new system that depend on the host; `/etc/shadow` aside.
-    pub fn files(&self) -> Vec<TargetFile> {
-        host::files(self)
+    /// The name that the new host has from then on.
+    pub fn deployment_id(&self) -> Option<&str> {
+        match &self.config {
+            Config::Made { request, .. } => {
+                request.deployment_id.as_ref().map(DeploymentId::as_str)
+            }
+            Config::CarriedOver { own, wish } => {
+                let given = wish.deployment_id.as_ref().map(DeploymentId::as_str);
+                given.or(own.inventory.deployment_id.as_deref())
+            }
+        }
     }
 }
 
@@ -115,7 +137,10 @@ pub fn plan(
         None => refuse::shape(facts, old)?,
         Some(trial) => retry::allowed(facts, trial)?,
     }
-    refuse::pool(old)?;
+    match root.own() {
+        None => refuse::pool(old)?,
+        Some(own) => own::allowed(facts, root, own, manifest)?,
+    }
     let proof = refuse::storage(facts, old)?;
     refuse::root(old, root)?;
     let unsuitable = |what: String| Refusal::new(Exit::Unsuitable, what);
@@ -123,18 +148,31 @@ pub fn plan(
         unsuitable(format!("how {} is started is not known: {why}", refuse::named(old)))
             .hint("there would be nothing to fall back to")
     })?;
-    let firmware = match &facts.trial {
-        None => firmware_of(facts, old),
-        Some(trial) => retry::firmware(facts, trial),
+    let firmware = match (root.own(), &facts.trial) {
+        (Some(own), _) => own.inventory.firmware,
+        (None, None) => firmware_of(facts, old),
+        (None, Some(trial)) => retry::firmware(facts, trial),
     };
-    refuse::firmware(facts, firmware)?;
+    // A GPT of ours starts by both, before and after: our core image lies in its head already.
+    if root.own().is_none() || firmware == Firmware::Bios {
+        refuse::firmware(facts, firmware)?;
+    }
     let carried = root.carried.clone()?;
     let Ground { tables, resumed, switch_back } = match &facts.trial {
         None => Ground::new(facts, (old, proof), firmware, ids)?,
         Some(trial) => Ground::of_trial(trial, firmware, ids),
     };
-    let request = host::request(facts, &carried, wish);
     let mut host = host::plan(facts, firmware, &tables, root, manifest, ids)?;
+    let (config, left_behind) = match carried {
+        Carried::Told(told) => {
+            let request = Box::new(host::request(facts, &told, wish));
+            (Config::Made { request, carried: told.files }, told.left_behind)
+        }
+        Carried::Own(own) => {
+            let left_behind = own.left_behind(wish);
+            (Config::CarriedOver { own, wish: wish.clone() }, left_behind)
+        }
+    };
     if let Some(trial) = &facts.trial {
         (host.ids.root_a, host.ids.root_b) = (trial.dispatch.slot_a, trial.dispatch.slot_b);
     }
@@ -154,13 +192,12 @@ pub fn plan(
             Some(trial) => retry::destroys(trial),
         },
         keeps: keeps(old, root),
-        left_behind: carried.left_behind,
-        carried: carried.files,
+        left_behind,
         digest: String::new(),
         facts: facts.clone(),
         tables,
         host,
-        request,
+        config,
     };
     plan.digest = render::digest(&plan);
     Ok(plan)

@@ -10,6 +10,7 @@ mod path;
 mod shadow;
 
 pub use files::target_files;
+pub(crate) use files::{Mounts, added_to_fstab};
 pub use inventory::Inventory;
 pub use path::{RelPath, RelPathError};
 pub use shadow::{ShadowError, set_root_hash, shadow_file};

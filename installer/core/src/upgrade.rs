@@ -22,6 +22,7 @@ mod version;
 
 pub use facts::{BootRecord, Complete, SlotFacts, UpgradeFacts};
 pub use own::{MARKER, OldTexts, OwnError, SlotPlace, marker_file, own_files};
+pub use refuse::not_downgrade;
 pub use render::{render, to_json};
 pub use step::UpgradeStep;
 pub use verify::{Check, verify};

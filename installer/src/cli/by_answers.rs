@@ -8,7 +8,6 @@ use std::path::Path;
 use installer_core::answers::{Answers, RollbackAnswers, UpgradeAnswers};
 use installer_core::facts::{DiskFacts, Firmware, HostFacts, MachineFacts};
 use installer_core::outcome::Exit;
-use installer_core::takeover;
 use installer_core::target::RelPath;
 use installer_core::upgrade::asked::{self, Asked};
 use installer_core::upgrade::{Wish, rollback};
@@ -148,7 +147,13 @@ fn prepare(answers: &UpgradeAnswers, means: &Means<'_>) -> Result<Prepared, Ende
     let open = || means.release.open(&answers.source);
     let (release, job) = match host {
         Host::Own(target) => {
-            asked::permit(answers, &target.facts)?;
+            asked::deployed(answers, &target.facts)?;
+            if asked::goes_modern(answers.layout, &target.facts) {
+                let old = OldHost::of_own(&target)?;
+                let release = open()?;
+                let job = Job::takeover_by(answers, old, keep, &release)?;
+                return Ok(Prepared { machine, release, job });
+            }
             let release = open()?;
             let wish = Wish {
                 keep,
@@ -163,9 +168,9 @@ fn prepare(answers: &UpgradeAnswers, means: &Means<'_>) -> Result<Prepared, Ende
             if let Some(new) = new {
                 asked::deployed(answers, &new.facts)?;
             }
-            takeover::asked::keeps_no_more(&keep)?;
+            old.keeps(&keep)?;
             let release = open()?;
-            let job = Job::takeover_by(answers, *old, &release)?;
+            let job = Job::takeover_by(answers, *old, keep, &release)?;
             (release, job)
         }
     };

@@ -1,8 +1,9 @@
 //! What `mode: upgrade`, or `upgrade` without answers, does to the host that was found: an upgrade
-//! of one of ours, or the takeover of another product's.
+//! of one of ours, or the takeover of another product's or of ours.
 
 use installer_core::answers::UpgradeAnswers;
 use installer_core::takeover::{self, TakeoverPlan, Wish, asked};
+use installer_core::target::RelPath;
 use installer_core::upgrade::{self, UpgradePlan};
 
 use super::console::Style;
@@ -29,8 +30,13 @@ impl Job {
     }
 
     /// As somebody confirms it.
-    pub(super) fn takeover(old: OldHost, release: &Release) -> Result<Self, Ended> {
-        let plan = old.plan(release, &Wish::default())?;
+    pub(super) fn takeover(
+        old: OldHost,
+        keep: &[RelPath],
+        release: &Release,
+    ) -> Result<Self, Ended> {
+        old.keeps(keep)?;
+        let plan = old.plan(release, &Wish { keep: keep.to_vec(), ..Wish::default() })?;
         Ok(Self::Takeover(Box::new((old, plan))))
     }
 
@@ -38,9 +44,10 @@ impl Job {
     pub(super) fn takeover_by(
         answers: &UpgradeAnswers,
         old: OldHost,
+        keep: Vec<RelPath>,
         release: &Release,
     ) -> Result<Self, Ended> {
-        let plan = old.plan(release, &Wish::from(answers))?;
+        let plan = old.plan(release, &Wish { keep, ..Wish::from(answers) })?;
         asked::permit(answers, &plan)?;
         Ok(Self::Takeover(Box::new((old, plan))))
     }

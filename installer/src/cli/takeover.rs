@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use installer_core::answers::UpgradeLayout;
 use installer_core::facts::{DiskFacts, HostFacts};
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
 use installer_core::takeover::{
-    self as core, MachineSize, TakeoverFacts, TakeoverPlan, TrialFacts, Wish,
+    self as core, MachineSize, TakeoverFacts, TakeoverPlan, TrialFacts, Wish, asked, own,
 };
+use installer_core::target::RelPath;
 use partitioner::block::open;
 use partitioner::ids::Ids;
 use partitioner::inspect::inspect;
@@ -20,18 +22,36 @@ use super::image_arg::ImageArg;
 use super::inputs::seed;
 use super::upgrade::{INVENTORY, Target, live, opening, probed};
 use super::{Ended, Outcome};
+use crate::bless::runs_old;
 use crate::call::Processes;
 use crate::engine::Failure;
 use crate::host::image::ImageHost;
 use crate::host::linux::{Elsewhere, LinuxHost};
 use crate::ports::Host;
-use crate::probe;
+use crate::probe::{self, Machine};
 use crate::release_dir::Release;
 use crate::takeover;
 use crate::upgrade::Rest;
 
 /// Where the running dom0 makes file systems before they are copied to their partitions.
 const SCRATCH: &str = "/var/lib/xenhost/finish";
+
+/// As `upgrade.layout` in answers.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum LayoutArg {
+    #[default]
+    Keep,
+    Modern,
+}
+
+impl From<LayoutArg> for UpgradeLayout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Keep => Self::Keep,
+            LayoutArg::Modern => Self::Modern,
+        }
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct FinishArgs {
@@ -44,6 +64,9 @@ pub(super) struct FinishArgs {
 }
 
 pub(super) fn finish(args: &FinishArgs) -> Outcome {
+    if args.disk.is_empty() && Path::new(INVENTORY).exists() && is_old()? {
+        return Err(Ended::early(Exit::Done, "nothing to finish: this is the old system"));
+    }
     let target = Target::find(&args.disk)?;
     let host = &target.facts;
     let read = takeover::finish::read(host, live(host), &mut Processes)?;
@@ -126,6 +149,32 @@ impl OldHost {
         Ok(found.map(|facts| Self { facts, rest }))
     }
 
+    /// The host of ours that was found, whose disk is to be divided anew.
+    pub(super) fn of_own(target: &Target) -> Result<Self, Ended> {
+        let disk = &target.facts.disk;
+        let (rest, machine) = match target.rest {
+            None => return Err(own::only_at_rest(disk).into()),
+            Some(Rest::Image) => (Rest::Image, None),
+            Some(Rest::Machine) => {
+                let facts = probe::probe(&mut Processes)
+                    .map_err(|e| Ended::early(Exit::DiskNotFound, &e.to_string()))?;
+                (Rest::Machine, Some(size_of(&facts)))
+            }
+        };
+        let found = takeover::read::read_own(disk, machine, &mut Processes)?;
+        let facts = found.ok_or_else(|| {
+            let what = format!("{}: its root cannot be read", disk.path);
+            Ended::early(Exit::NotUpgradeable, &what)
+        })?;
+        Ok(Self { facts, rest })
+    }
+
+    /// Whether this may be carried over beside the declared list.
+    pub(super) fn keeps(&self, keep: &[RelPath]) -> Result<(), Refusal> {
+        let is_own = self.facts.roots.iter().any(|root| root.own().is_some());
+        if is_own { Ok(()) } else { asked::keeps_no_more(keep) }
+    }
+
     /// A takeover has failed its trial, and this is what boots again.
     pub(super) fn is_back(&self) -> bool {
         self.facts.trial.as_ref().is_some_and(TrialFacts::gave_way)
@@ -176,6 +225,11 @@ impl OldHost {
             }
         })
     }
+}
+
+/// What runs is what a takeover has left in its old place.
+pub(super) fn is_old() -> Result<bool, Ended> {
+    runs_old(&Machine::running()).map_err(|e| Ended::early(Exit::DiskNotFound, &e.to_string()))
 }
 
 fn is_taken_up(old: &TakeoverFacts) -> bool {

@@ -9,10 +9,9 @@ use installer_core::bootstate::{Slot, Trial};
 use installer_core::facts::DiskFacts;
 use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
-use installer_core::takeover::asked;
 use installer_core::target::{Inventory, RelPath};
 use installer_core::upgrade::rollback::GiveUp;
-use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, role};
+use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, asked, role};
 use serde_json::json;
 
 use super::by_answers::{self, Means};
@@ -21,7 +20,7 @@ use super::image_arg::ImageArg;
 use super::job::Job;
 use super::show::to_json;
 use super::source::ReleaseArgs;
-use super::takeover::OldHost;
+use super::takeover::{LayoutArg, OldHost, is_old};
 use super::{Ended, Outcome, give_up, install, print};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
@@ -50,6 +49,10 @@ pub(super) struct UpgradeArgs {
     /// Carry this path over too, such as etc/nagios; may be repeated.
     #[arg(long, value_name = "PATH", value_parser = rel_path)]
     keep: Vec<RelPath>,
+    /// `modern` divides the disk of a host on the layout legacy anew, from the medium and where its
+    /// storage repository is proven empty.
+    #[arg(long, value_name = "LAYOUT", value_enum, default_value_t, conflicts_with = "answers")]
+    layout: LayoutArg,
     /// Perform the plan if it has this digest.
     #[arg(long, value_name = "DIGEST")]
     confirm: Option<String>,
@@ -101,11 +104,15 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Outcome {
     }
     let release = args.release.open(&Source::Medium)?;
     let job = if let Some(old) = OldHost::find(&args.disk)? {
-        asked::keeps_no_more(&args.keep)?;
-        Job::takeover(old, &release)?
+        Job::takeover(old, &args.keep, &release)?
     } else {
-        let wish = Wish { keep: args.keep.clone(), ..Wish::default() };
-        Job::upgrade(Target::find(&args.disk)?, &release, wish)?
+        let target = Target::find(&args.disk)?;
+        if asked::goes_modern(args.layout.into(), &target.facts) {
+            Job::takeover(OldHost::of_own(&target)?, &args.keep, &release)?
+        } else {
+            let wish = Wish { keep: args.keep.clone(), ..Wish::default() };
+            Job::upgrade(target, &release, wish)?
+        }
     };
     if style == Style::Lines || confirm.is_none() {
         print(&job.shown(style)?);
@@ -205,6 +212,15 @@ fn running(inventory: &str) -> Result<UpgradeFacts, Ended> {
     let inventory = Inventory::parse(inventory)
         .map_err(|e| Ended::early(Exit::NotUpgradeable, &format!("{INVENTORY}: {e}")))?;
     let disk = disk()?;
+    if is_old()? {
+        let what = format!(
+            "{}: what runs is the old system of a host whose disk was divided anew, beside the new \
+             one, which was not blessed",
+            disk.path
+        );
+        return Err(Ended::early(Exit::NotUpgradeable, &what)
+            .hint("`host-installer upgrade` from the medium begins it over"));
+    }
     let live = Live { root: Path::new("/"), slot: inventory.slot };
     read::read(&disk, Some(live), &mut Processes)?.ok_or_else(|| {
         let what = format!("{INVENTORY} is not of disk {}, on which root lies", disk.path);

@@ -22,8 +22,8 @@ use partitioner::units::{Bytes, Extent, Lba};
 use partitioner::write::takeover as steps;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::boot_files;
 use super::read::{boot, esp_file};
+use super::{boot_files, own};
 use crate::cancel::Cancel;
 use crate::engine::{Failure, StepError};
 use crate::payload;
@@ -93,7 +93,12 @@ fn old_texts(host: &UpgradeFacts, at: Extent, esp: Option<&[u8]>) -> Result<OldT
     let root = SlotRoot::open(Path::new(&host.disk.path), host.disk.block_size, at)
         .map_err(|e| e.to_string())?;
     let fstab = text(&root, "etc/fstab", SMALL).map_err(|e| e.to_string())?;
-    Ok(OldTexts { boot: boot(&root, esp)?, fstab })
+    let Some(own) = own::texts(&root).map_err(|e| e.to_string())? else {
+        return Ok(OldTexts { boot: boot(&root, esp)?, fstab, own: None });
+    };
+    let own = own.map_err(|e| e.to_string())?;
+    let uuid = root.uuid().parse().unwrap_or(Guid::NIL);
+    Ok(OldTexts { boot: own::boot(&root, uuid, &own)?, fstab, own: Some(own) })
 }
 
 /// The file system of the logs is there and whole. Where dom0 has it mounted it is in use.

@@ -1,4 +1,4 @@
-//! Facts of a host of another product, read from its disk. Nothing is mounted, nothing is written.
+//! Facts of a host that is taken over, read from its disk. Nothing is mounted, nothing is written.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -9,7 +9,8 @@ use installer_core::outcome::Exit;
 use installer_core::request::Refusal;
 use installer_core::takeover::old_boot::{OldBoot, OldBootError};
 use installer_core::takeover::xenserver::carried_over;
-use installer_core::takeover::{MachineSize, OldRoot, TakeoverFacts, TrialFacts};
+use installer_core::takeover::{Carried, MachineSize, OldRoot, TakeoverFacts, TrialFacts};
+use installer_core::upgrade::BootRecord;
 use partitioner::block::window::{Stream, Window};
 use partitioner::block::{BlockIo, open};
 use partitioner::ids::Guid;
@@ -20,6 +21,7 @@ use partitioner::rescue::Saved;
 use partitioner::takeover::{OLD_ROOT, OldLoader, again};
 use partitioner::units::{Extent, Lba};
 
+use super::own;
 use crate::call::Run;
 use crate::find_answers::Bounded;
 use crate::upgrade::old_host;
@@ -41,10 +43,29 @@ const INCOMPAT: usize = 0x60;
 const NEEDS_RECOVERY: u8 = 4;
 const SUPERBLOCK: usize = 1024;
 
-/// Reads everything. `Ok(None)` for a disk that carries no host of another product.
+/// Reads everything. `Ok(None)` for a disk that carries no host of another product, and none that
+/// a takeover has left.
 pub fn read(
     disk: &DiskFacts,
     machine: Option<MachineSize>,
+    run: &mut dyn Run,
+) -> Result<Option<TakeoverFacts>, Refusal> {
+    read_as(disk, machine, |host| host.product != Product::Xenhost, run)
+}
+
+/// The same of a host of ours, whose disk is to be divided anew.
+pub fn read_own(
+    disk: &DiskFacts,
+    machine: Option<MachineSize>,
+    run: &mut dyn Run,
+) -> Result<Option<TakeoverFacts>, Refusal> {
+    read_as(disk, machine, |host| host.product == Product::Xenhost, run)
+}
+
+fn read_as(
+    disk: &DiskFacts,
+    machine: Option<MachineSize>,
+    is_meant: fn(&Installation) -> bool,
     run: &mut dyn Run,
 ) -> Result<Option<TakeoverFacts>, Refusal> {
     let io = |e: &dyn std::fmt::Display| {
@@ -53,7 +74,10 @@ pub fn read(
     let path = Path::new(&disk.path);
     let mut opened = open::open_read_only(path, Some(disk.block_size)).map_err(|e| io(&e))?;
     let found = report(opened.disk()).map_err(|e| io(&e))?;
-    let is_old = |host: &&Installation| host.product != Product::Xenhost;
+    let is_divided = found.inspection.partitions.iter().any(|one| one.number == OLD_ROOT);
+    let is_old = |host: &&Installation| {
+        if is_divided { host.root == OLD_ROOT } else { is_meant(host) }
+    };
     let hosts: Vec<&Installation> = found.installations.iter().filter(is_old).collect();
     if hosts.is_empty() {
         return Ok(None);
@@ -61,7 +85,7 @@ pub fn read(
     let block = usize::try_from(disk.block_size.bytes()).unwrap_or(512);
     let mut lba0 = vec![0; block];
     opened.disk().read(Lba::new(0), &mut lba0).map_err(|e| io(&e))?;
-    let trial = trial(disk, opened.disk(), &found)?;
+    let trial = trial(disk, opened.disk(), &found, is_divided)?;
     let saved = Saved::find(opened.disk()).map_err(|e| io(&e))?;
     let loader = OldLoader::read(opened.disk(), &found.inspection).map_err(|e| io(&e))?;
     let mut roots = Vec::new();
@@ -74,8 +98,13 @@ pub fn read(
         let boot = host.boot.and_then(extent);
         let superblock = superblock(opened.disk(), at).map_err(|e| io(&e))?;
         let esp = boot.and_then(|at| esp_file(opened.disk(), at, ESP_CFG));
-        let place = Place { number: host.root, at, superblock, esp };
-        roots.extend(root(disk, &place, run).map_err(|e| io(&e))?);
+        let state = boot.filter(|_| !is_divided && host.product == Product::Xenhost);
+        let state = state.map(|at| boot_record(opened.disk(), at)).transpose();
+        let state = state.map_err(|e| {
+            Refusal::new(Exit::NotUpgradeable, format!("{}: boot state: {e}", disk.path))
+        })?;
+        let place = Place { number: host.root, at, superblock, esp, state };
+        roots.extend(root(disk, place, run).map_err(|e| io(&e))?);
     }
     Ok(Some(TakeoverFacts {
         disk: disk.clone(),
@@ -95,8 +124,9 @@ fn trial(
     disk: &DiskFacts,
     io: &mut dyn BlockIo,
     found: &Report,
+    is_divided: bool,
 ) -> Result<Option<TrialFacts>, Refusal> {
-    if !found.inspection.partitions.iter().any(|one| one.number == OLD_ROOT) {
+    if !is_divided {
         return Ok(None);
     }
     let no = |what: &dyn std::fmt::Display| {
@@ -129,6 +159,8 @@ struct Place {
     superblock: Vec<u8>,
     /// The configuration of its boot loader on its EFI system partition.
     esp: Option<Vec<u8>>,
+    /// Of a host of ours.
+    state: Option<BootRecord>,
 }
 
 fn superblock(disk: &mut dyn BlockIo, at: Extent) -> Result<Vec<u8>, partitioner::block::IoError> {
@@ -138,22 +170,39 @@ fn superblock(disk: &mut dyn BlockIo, at: Extent) -> Result<Vec<u8>, partitioner
 }
 
 /// `None` for one that cannot be read at all: the installation says so itself.
-fn root(disk: &DiskFacts, place: &Place, run: &mut dyn Run) -> Result<Option<OldRoot>, RootError> {
+fn root(disk: &DiskFacts, place: Place, run: &mut dyn Run) -> Result<Option<OldRoot>, RootError> {
     let root = match SlotRoot::open(Path::new(&disk.path), disk.block_size, place.at) {
         Ok(root) => root,
         Err(RootError::Unreadable { .. } | RootError::Ext4 { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     let needs_recovery = place.superblock.get(INCOMPAT).is_some_and(|b| b & NEEDS_RECOVERY != 0);
+    let own = own::texts(&root)?;
+    let fs_uuid = root.uuid().parse().unwrap_or(partitioner::ids::Guid::NIL);
+    let (first_boot, carried) = match &own {
+        None => {
+            let carried = carried_over(&old_host::read(&root)?);
+            (first_boot(&root)?, carried.map(|told| Carried::Told(Box::new(told))))
+        }
+        Some(Err(why)) => (None, Err(why.clone())),
+        Some(Ok(texts)) => {
+            let own = own::facts(&root, texts, place.state)?;
+            (own::first_boot(&root)?, Ok(Carried::Own(Box::new(own))))
+        }
+    };
     Ok(Some(OldRoot {
         number: place.number,
-        fs_uuid: root.uuid().parse().unwrap_or(partitioner::ids::Guid::NIL),
+        fs_uuid,
         fs_errors: check(disk, place.at, run),
         needs_recovery,
-        first_boot: first_boot(&root)?,
+        first_boot,
         saved_guests: saved_guests(&root)?,
-        boot: boot(&root, place.esp.as_deref()),
-        carried: carried_over(&old_host::read(&root)?),
+        boot: match &own {
+            Some(Ok(texts)) => own::boot(&root, fs_uuid, texts),
+            Some(Err(why)) => Err(why.to_string()),
+            None => boot(&root, place.esp.as_deref()),
+        },
+        carried,
     }))
 }
 

@@ -14,6 +14,7 @@ use crate::testing;
 
 mod answers;
 mod begun_again;
+mod own;
 mod reports;
 mod retry;
 mod rows;

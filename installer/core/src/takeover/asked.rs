@@ -15,11 +15,17 @@ pub struct Wish {
     pub deployment_id: Option<DeploymentId>,
     /// How long the new system may take until it is well.
     pub health: Health,
+    /// From a host of ours: what is carried over beside the declared list.
+    pub keep: Vec<RelPath>,
 }
 
 impl From<&UpgradeAnswers> for Wish {
     fn from(answers: &UpgradeAnswers) -> Self {
-        Self { deployment_id: answers.deployment_id.clone(), health: answers.health }
+        Self {
+            deployment_id: answers.deployment_id.clone(),
+            health: answers.health,
+            keep: answers.keep.clone(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is known of the disk of a host of another product.
+//! What is known of the disk of a host that is taken over.
 
 use partitioner::ids::Guid;
 use partitioner::inspect::report::Report;
@@ -6,12 +6,13 @@ use partitioner::takeover::{Again, OldLoader};
 use partitioner::units::Bytes;
 
 use super::old_boot::OldBoot;
+use super::own::OwnRoot;
 use super::xenserver::{CarriedOver, CarryError};
 use crate::bootcfg::Dispatch;
 use crate::facts::{DiskFacts, Firmware};
 use crate::upgrade::BootRecord;
 
-/// One disk with such a host. Nothing here is a decision.
+/// One disk with a host that is to be divided anew. Nothing here is a decision.
 #[derive(Clone, Debug)]
 pub struct TakeoverFacts {
     pub disk: DiskFacts,
@@ -21,7 +22,7 @@ pub struct TakeoverFacts {
     /// LBA 0 as it is, and as an earlier run saved it.
     pub lba0: Vec<u8>,
     pub saved_lba0: Option<Vec<u8>>,
-    /// By number, for each installation that is not ours.
+    /// By number, for each installation that may be meant.
     pub roots: Vec<OldRoot>,
     /// How the machine starts, and what it has. `None` for an image file.
     pub machine: Option<MachineSize>,
@@ -49,7 +50,7 @@ pub struct MachineSize {
     pub cpus: u32,
 }
 
-/// The root file system of an old host.
+/// The root file system of an old host, another product's or ours.
 #[derive(Clone, Debug)]
 pub struct OldRoot {
     /// Its partition.
@@ -66,5 +67,24 @@ pub struct OldRoot {
     /// How it is started, or why that is not known.
     pub boot: Result<OldBoot, String>,
     /// What moves to the new system, or why that is not certain.
-    pub carried: Result<CarriedOver, CarryError>,
+    pub carried: Result<Carried, CarryError>,
+}
+
+/// What moves to the new system.
+#[derive(Clone, Debug)]
+pub enum Carried {
+    /// From a host of another product: what it says of itself.
+    Told(Box<CarriedOver>),
+    /// From one of ours: what an upgrade carries over, read when it is written.
+    Own(Box<OwnRoot>),
+}
+
+impl OldRoot {
+    /// Of a host of ours.
+    pub fn own(&self) -> Option<&OwnRoot> {
+        match &self.carried {
+            Ok(Carried::Own(own)) => Some(own),
+            Ok(Carried::Told(_)) | Err(_) => None,
+        }
+    }
 }

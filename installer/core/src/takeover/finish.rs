@@ -9,6 +9,7 @@ use partitioner::takeover::{Again, Primary, Stage};
 use super::FinishStep;
 use super::host::TakenOver;
 use super::old_boot::{OldBoot, copy_slot_cfg};
+use super::own::OwnTexts;
 use crate::bootstate::{BootState, Other, Slot, Trial};
 use crate::outcome::Exit;
 use crate::request::Refusal;
@@ -34,6 +35,8 @@ pub struct FinishFacts {
 pub struct OldTexts {
     pub boot: OldBoot,
     pub fstab: String,
+    /// Of a root of ours.
+    pub own: Option<OwnTexts>,
 }
 
 /// What will be done.
@@ -63,10 +66,17 @@ pub fn plan(facts: &FinishFacts) -> Result<FinishPlan, Refusal> {
         let what = format!("nothing to finish: {} was taken over", facts.taken.named());
         return Err(Refusal::new(Exit::Done, what));
     }
-    let own = |error: OwnError| no(error.to_string());
-    let place = SlotPlace::of(&facts.inventory, Slot::B).map_err(own)?;
-    let label = label("oldroot", facts.inventory.disk_id);
+    let own_error = |error: OwnError| no(error.to_string());
+    let place = SlotPlace::of(&facts.inventory, Slot::B).map_err(own_error)?;
+    let is_own = facts.old.as_ref().is_some_and(|old| old.own.is_some());
+    // A slot of ours has the label of the disk, as the other one.
+    let label = label(if is_own { "root" } else { "oldroot" }, facts.inventory.disk_id);
     let files = match &facts.old {
+        Some(OldTexts { own: Some(own), fstab, .. }) => {
+            let mut files = own.copy_files(fstab, &facts.inventory, place).map_err(own_error)?;
+            files.push(TargetFile::file(TakenOver::PATH, 0o644, facts.taken.to_text()));
+            files
+        }
         Some(old) => copy_files(old, facts, place, &label),
         None => Vec::new(),
     };

@@ -15,7 +15,7 @@ use crate::facts::{Firmware, HostFacts, MachineFacts};
 use crate::plan::{self, FsIds, Plan, fit};
 use crate::release::Manifest;
 use crate::request::{InstallRequest, Refusal};
-use crate::target::{Body, TargetFile, target_files};
+use crate::target::{Body, Mounts, TargetFile, target_files};
 
 /// Whom a host was before; what `finish` begins with. In the copy of the old system it says that
 /// the copy is whole.
@@ -103,12 +103,20 @@ pub(super) fn plan(
     })
 }
 
-/// What suits the machine, and not less than dom0 had.
+/// What suits the machine, and not less than dom0 had; of a host of ours, what it had.
 fn dom0(facts: &TakeoverFacts, root: &OldRoot) -> Dom0Size {
     let suits = facts.machine.map_or(Dom0Size { memory_mib: DOM0_MIB, vcpus: DOM0_VCPUS }, |m| {
         Dom0Size::for_host(m.memory, m.cpus)
     });
-    let had = root.boot.as_ref().ok().and_then(super::old_boot::OldBoot::dom0_memory_mib);
+    let boot = root.boot.as_ref().ok();
+    let had = boot.and_then(super::old_boot::OldBoot::dom0_memory_mib);
+    if root.own().is_some() {
+        let vcpus = boot.and_then(super::old_boot::OldBoot::dom0_vcpus);
+        return Dom0Size {
+            memory_mib: had.unwrap_or(suits.memory_mib),
+            vcpus: vcpus.unwrap_or(suits.vcpus),
+        };
+    }
     let memory_mib = had.map_or(suits.memory_mib, |had| had.max(suits.memory_mib));
     Dom0Size { memory_mib, ..suits }
 }
@@ -117,9 +125,33 @@ fn dom0(facts: &TakeoverFacts, root: &OldRoot) -> Dom0Size {
 /// partitions of the disk are there by then. The logs of a trial lie in root.
 const LOGS_WAIT: [&str; 2] = ["x-systemd.device-timeout=300s", "x-systemd.device-timeout=10s"];
 
-/// The files of the new system that depend on the host, in the order in which they are written.
-/// `/etc/shadow` is made from the image's own.
-pub(super) fn files(plan: &super::TakeoverPlan) -> Vec<TargetFile> {
+/// The table of file systems of the new system.
+pub(super) fn fstab(host: &Plan) -> String {
+    let text = Mounts::of(host).fstab();
+    let lines = text.lines().map(|line| {
+        let is_logs = line.split_whitespace().nth(1) == Some("/var/log");
+        if is_logs { line.replace(LOGS_WAIT[0], LOGS_WAIT[1]) } else { line.to_owned() }
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+/// Says whom the new system has taken over.
+pub(super) fn taken_over(plan: &super::TakeoverPlan) -> TargetFile {
+    let taken = TakenOver {
+        name: plan.old.name.clone(),
+        version: plan.old.version.clone(),
+        uuid: plan.old_uuid,
+    };
+    TargetFile::file(TakenOver::PATH, 0o644, taken.to_text())
+}
+
+/// The files of the new system that depend on the host, in the order in which they are written,
+/// where they are made as for an installation. `/etc/shadow` is made from the image's own.
+pub fn files(
+    plan: &super::TakeoverPlan,
+    request: &InstallRequest,
+    carried: &[TargetFile],
+) -> Vec<TargetFile> {
     let facts = HostFacts {
         firmware: plan.host.firmware,
         memory: plan.facts.machine.map_or(Bytes::ZERO, |machine| machine.memory),
@@ -128,23 +160,11 @@ pub(super) fn files(plan: &super::TakeoverPlan) -> Vec<TargetFile> {
         disks: vec![plan.facts.disk.clone()],
         nics: Vec::new(),
     };
-    let mut files = target_files(&plan.host, &plan.request, &facts);
+    let mut files = target_files(&plan.host, request, &facts);
     for file in files.iter_mut().filter(|file| file.path.as_str() == "etc/fstab") {
-        if let Body::Content(text) = &mut file.body {
-            let lines = String::from_utf8_lossy(text);
-            let lines = lines.lines().map(|line| {
-                let is_logs = line.split_whitespace().nth(1) == Some("/var/log");
-                if is_logs { line.replace(LOGS_WAIT[0], LOGS_WAIT[1]) } else { line.to_owned() }
-            });
-            *text = lines.map(|line| line + "\n").collect::<String>().into_bytes();
-        }
+        file.body = Body::Content(fstab(&plan.host).into_bytes());
     }
-    let taken = TakenOver {
-        name: plan.old.name.clone(),
-        version: plan.old.version.clone(),
-        uuid: plan.old_uuid,
-    };
-    files.push(TargetFile::file(TakenOver::PATH, 0o644, taken.to_text()));
-    files.extend(plan.carried.iter().cloned());
+    files.push(taken_over(plan));
+    files.extend(carried.iter().cloned());
     files
 }

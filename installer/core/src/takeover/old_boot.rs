@@ -6,6 +6,10 @@
 
 use std::fmt::Write as _;
 
+use partitioner::ids::Guid;
+
+use crate::bootcfg::{BootConf, BootFiles};
+
 /// How the first program is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -67,6 +71,21 @@ impl OldBoot {
         Self::checked(protocol, files)
     }
 
+    /// Of a slot of ours. Its root is named by the UUID of its file system: under another table its
+    /// partition has another PARTUUID.
+    pub fn from_own(conf: &BootConf, files: &BootFiles, root: Guid) -> Result<Self, OldBootError> {
+        let loaded = |path: &str, args: Vec<String>| Loaded { path: path.to_owned(), args };
+        let words = |groups: &[&[String]]| groups.concat();
+        let root = vec![format!("root=UUID={root}")];
+        let kernel = words(&[&root, &conf.kernel_args, &conf.kernel_console]);
+        let files = vec![
+            loaded(files.xen(), words(&[&conf.xen_args, &conf.xen_console])),
+            loaded(files.kernel(), kernel),
+            loaded(files.initrd(), Vec::new()),
+        ];
+        Self::checked(Protocol::Multiboot2, files)
+    }
+
     fn checked(protocol: Protocol, files: Vec<Loaded>) -> Result<Self, OldBootError> {
         for file in &files {
             let plain = |c: char| c.is_ascii_alphanumeric() || "/._+~-".contains(c);
@@ -105,10 +124,19 @@ impl OldBoot {
         boot
     }
 
+    /// What the first program is told after this word.
+    fn told(&self, word: &str) -> Option<&str> {
+        self.files.first()?.args.iter().find_map(|arg| arg.strip_prefix(word))
+    }
+
+    /// CPUs that Xen is told to give dom0.
+    pub fn dom0_vcpus(&self) -> Option<u32> {
+        self.told("dom0_max_vcpus=")?.parse().ok()
+    }
+
     /// Memory that Xen is told to give dom0, in MiB.
     pub fn dom0_memory_mib(&self) -> Option<u32> {
-        let mut args = self.files.first()?.args.iter();
-        let value = args.find_map(|arg| arg.strip_prefix("dom0_mem="))?;
+        let value = self.told("dom0_mem=")?;
         let first = value.split(',').next()?;
         let (number, unit) = first.split_at(first.len().checked_sub(1)?);
         let number: u32 = number.parse().ok()?;
@@ -159,7 +187,7 @@ impl OldBoot {
 }
 
 /// `/xenhost/old.cfg` on the boot partition: how the dispatcher starts the old system where it is.
-pub fn old_cfg(uuid: partitioner::ids::Guid, boot: &OldBoot) -> String {
+pub fn old_cfg(uuid: Guid, boot: &OldBoot) -> String {
     let start = boot.function("xenhost_start_old");
     format!(
         "# The system that was taken over, as its own boot loader started it.\n\

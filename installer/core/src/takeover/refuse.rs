@@ -15,6 +15,18 @@ const GUESTS: &str = "the new system runs other tools, and knows none of this ho
                       the old host move them to another one, or export them (`xe vm-export`) to \
                       storage elsewhere, then remove them (`xe vm-uninstall`) and their disks";
 
+/// The same for one of ours, whose guests go on.
+const DISKS: &str = "the storage repository is made anew: bring the disks of its guests to storage \
+                     elsewhere and remove them here; `layout: keep` upgrades the host inside its \
+                     slots, whatever the repository holds";
+
+const fn way_out(host: &Installation) -> &'static str {
+    match host.product {
+        Product::Xenhost => DISKS,
+        Product::Xenserver | Product::Unknown => GUESTS,
+    }
+}
+
 fn no(message: impl Into<String>) -> Refusal {
     Refusal::new(Exit::NotUpgradeable, message)
 }
@@ -24,9 +36,12 @@ pub(super) fn one(facts: &TakeoverFacts) -> Result<(&Installation, &OldRoot), Re
     let path = &facts.disk.path;
     let hosts = &facts.report.installations;
     // What a takeover that is begun over has left in slot a may not be known for what it is.
+    let is_own = |host: &Installation| {
+        facts.roots.iter().any(|root| root.number == host.root && root.own().is_some())
+    };
     let is_old = |host: &&Installation| match facts.trial {
         Some(_) => host.root == OLD_ROOT,
-        None => host.product != Product::Xenhost,
+        None => host.product != Product::Xenhost || is_own(host),
     };
     let mut found = hosts.iter().filter(is_old);
     let host = match (found.next(), found.next()) {
@@ -39,7 +54,12 @@ pub(super) fn one(facts: &TakeoverFacts) -> Result<(&Installation, &OldRoot), Re
                 .hint("which of them is the host cannot be told; remove the other one first"));
         }
     };
-    if host.product != Product::Xenserver {
+    let is_known = match host.product {
+        Product::Xenserver => true,
+        Product::Xenhost => is_own(host),
+        Product::Unknown => false,
+    };
+    if !is_known {
         let why = host.problem.as_deref().unwrap_or("its root says nothing that is known");
         return Err(no(format!("{path}: {}: another product: {why}", named(host)))
             .hint("XenServer and XCP-ng hosts are taken over; `install` makes a new host"));
@@ -142,7 +162,7 @@ pub(super) fn storage(facts: &TakeoverFacts, host: &Installation) -> Result<SrPr
         Verdict::InUse { .. } => {
             let what =
                 format!("the storage repository on {place} is in use: {}", sr.verdict.reason());
-            Err(no(what).hint(GUESTS))
+            Err(no(what).hint(way_out(host)))
         }
         Verdict::Unknown { .. } => Err(no(format!("{place}: {}", sr.verdict.reason()))
             .hint("nothing is given up on doubt; `partitioner inspect` shows what was found")),
@@ -192,10 +212,17 @@ pub(super) fn root(host: &Installation, root: &OldRoot) -> Result<(), Refusal> {
         }));
     }
     if let Some(guest) = root.saved_guests.first() {
-        return Err(no(format!("{name} holds a saved guest: {guest}")).hint(GUESTS));
+        let hint = match host.product {
+            Product::Xenhost => SAVED,
+            Product::Xenserver | Product::Unknown => GUESTS,
+        };
+        return Err(no(format!("{name} holds a saved guest: {guest}")).hint(hint));
     }
     Ok(())
 }
+
+const SAVED: &str = "a saved guest would meet its own past on the other system: `xl restore` it \
+                     and shut it down, or delete the image";
 
 /// Why there are no two tables.
 pub(super) fn tables(facts: &TakeoverFacts, error: &TakeoverError) -> Refusal {

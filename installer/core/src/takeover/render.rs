@@ -7,9 +7,10 @@ use partitioner::table::TablePlan;
 use partitioner::units::Bytes;
 use serde_json::{Value, json};
 
-use super::{Failed, TakeoverPlan, refuse, scheme};
+use super::{Config, Failed, TakeoverPlan, refuse, scheme};
 use crate::plan::digest::answers;
 use crate::plan::lines;
+use crate::target::RelPath;
 use crate::values::sha256;
 
 /// The page that is agreed to.
@@ -18,11 +19,16 @@ pub fn render(plan: &TakeoverPlan) -> String {
     let mut put = |line: &str| writeln!(page, "{}", line.trim_end()).expect("a String takes all");
     let release = &plan.host.release;
     let (name, version) = (&release.product, &release.version);
-    put(&format!(
-        "Take over {} with {name} {version} ({})",
-        refuse::named(&plan.old),
-        release.build
-    ));
+    let old = refuse::named(&plan.old);
+    put(&match plan.config {
+        Config::Made { .. } => {
+            format!("Take over {old} with {name} {version} ({})", release.build)
+        }
+        Config::CarriedOver { .. } => {
+            let modern = plan.host.table.layout;
+            format!("Upgrade {old} to {version} ({}), layout {modern}", release.build)
+        }
+    });
     put(&format!("  Xen {}, Linux {}", release.xen_version, release.kernel_version));
     put(&format!("  on {}", lines::disk(&plan.facts.disk)));
     match (&plan.failed, &plan.facts.trial) {
@@ -36,8 +42,15 @@ pub fn render(plan: &TakeoverPlan) -> String {
     if plan.resumed {
         put("  A takeover was cut off before; it is done again, and the old system is whole.");
     }
-    let system = &plan.request.system;
-    put(&format!("  The new system is {}, {}", system.hostname.as_str(), system.timezone.as_str()));
+    match &plan.config {
+        Config::Made { request, .. } => {
+            let (name, zone) = (&request.system.hostname, &request.system.timezone);
+            put(&format!("  The new system is {}, {}", name.as_str(), zone.as_str()));
+        }
+        Config::CarriedOver { .. } => {
+            put("  The new system is configured as the old one, as far as an upgrade does it.");
+        }
+    }
     put("");
     put("On trial, beside the old system:");
     table(&mut put, &plan.tables.trial);
@@ -114,7 +127,7 @@ pub fn to_json(plan: &TakeoverPlan) -> Value {
         "destroys": plan.destroys,
         "keeps": plan.keeps,
         "left_behind": plan.left_behind,
-        "deployment_id": plan.request.deployment_id,
+        "deployment_id": plan.deployment_id(),
         "steps": steps(plan),
         "release": plan.host.release,
         "dom0": plan.host.dom0,
@@ -148,7 +161,14 @@ pub(super) fn digest(plan: &TakeoverPlan) -> String {
         "source": plan.tables.source,
         "trial": lines::partitions(&plan.tables.trial),
         "last": lines::partitions(&plan.tables.last),
-        "answers": answers(&plan.request),
+        "answers": match &plan.config {
+            Config::Made { request, .. } => answers(request),
+            Config::CarriedOver { wish, .. } => json!({
+                "deployment_id": plan.deployment_id(),
+                "health": wish.health,
+                "keep": wish.keep.iter().map(RelPath::as_str).collect::<Vec<_>>(),
+            }),
+        },
         "dom0": plan.host.dom0,
         "destroys": plan.destroys,
         "left_behind": plan.left_behind,

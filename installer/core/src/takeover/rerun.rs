@@ -21,7 +21,9 @@ pub(super) fn is_switched(tables: &Takeover, facts: &TakeoverFacts) -> bool {
     let field = facts.lba0.get(KERNEL_SECTOR..).and_then(|rest| rest.first_chunk::<8>());
     let loads = field.map(|bytes| u64::from_le_bytes(*bytes));
     let core = tables.trial.head.core_a.map(|place| place.first().get());
-    record(facts).is_some() && core.is_some() && loads == core
+    // A disk of ours had such a block before.
+    let is_saved = facts.saved_lba0.as_ref() == Some(&facts.lba0);
+    record(facts).is_some() && core.is_some() && loads == core && !is_saved
 }
 
 /// Takes the identifiers of an earlier run. Whether there was one.

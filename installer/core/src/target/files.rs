@@ -20,7 +20,7 @@ use crate::values::{BootArg, Hostname};
 /// `/etc/shadow` is not among them, since it is made from the image's own: [`super::shadow_file`].
 pub fn target_files(plan: &Plan, request: &InstallRequest, _: &HostFacts) -> Vec<TargetFile> {
     let mut files = names(&request.system.hostname);
-    files.push(TargetFile::file("etc/fstab", 0o644, fstab(plan)));
+    files.push(TargetFile::file("etc/fstab", 0o644, Mounts::of(plan).fstab()));
     files.extend(network(&request.network));
     files.extend(clock(request.system.timezone.as_str()));
     files.extend(keyboard(request.system.keymap.as_str()));
@@ -50,27 +50,59 @@ fn names(hostname: &Hostname) -> Vec<TargetFile> {
 /// On layouts without a swap partition. The file is made by dom0 itself, when root has grown.
 const SWAP_FILE: &str = "/swapfile none swap sw,nofail 0 0\n";
 
-/// Root grows to its partition at the first boot. A host without its logs or swap still starts.
-/// Logs are there before tmpfiles makes the directories below `/var/log` that services need.
-fn fstab(plan: &Plan) -> String {
-    let mut fstab = String::from("# file system, mount point, type, options, dump, check\n");
-    let mut line = |id: Guid, rest: &str| {
-        writeln!(fstab, "UUID={id} {rest}").expect("a String takes all that is written to it");
-    };
-    line(plan.ids.root_a, "/ ext4 errors=remount-ro,x-systemd.growfs 0 1");
-    if plan.table.partition(Role::Logs).is_some() {
-        line(
-            plan.ids.logs,
-            "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
+const FSTAB_HEAD: &str = "# file system, mount point, type, options, dump, check";
+
+/// The file systems of a host that dom0 mounts, by UUID.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mounts {
+    pub(crate) root: Guid,
+    /// Where they are partitions.
+    pub(crate) logs: Option<Guid>,
+    pub(crate) swap: Option<Guid>,
+}
+
+impl Mounts {
+    /// Those of slot a.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let there = |role, id| plan.table.partition(role).map(|_| id);
+        let (logs, swap) = (there(Role::Logs, plan.ids.logs), there(Role::Swap, plan.ids.swap));
+        Self { root: plan.ids.root_a, logs, swap }
+    }
+
+    /// Root grows to its partition at the first boot. A host without its logs or swap still
+    /// starts. Logs are there before tmpfiles makes the directories below `/var/log` that services
+    /// need.
+    pub(crate) fn fstab(self) -> String {
+        let mut fstab = format!("{FSTAB_HEAD}\n");
+        let mut line = |id: Guid, rest: &str| {
+            writeln!(fstab, "UUID={id} {rest}").expect("a String takes all that is written to it");
+        };
+        line(self.root, "/ ext4 errors=remount-ro,x-systemd.growfs 0 1");
+        if let Some(logs) = self.logs {
+            line(
+                logs,
+                "/var/log ext4 defaults,nofail,x-systemd.before=systemd-tmpfiles-setup.service,\
          x-systemd.device-timeout=300s 0 2",
-        );
+            );
+        }
+        match self.swap {
+            Some(swap) => line(swap, "none swap sw,nofail,x-systemd.device-timeout=300s 0 0"),
+            None => fstab.push_str(SWAP_FILE),
+        }
+        fstab
     }
-    if plan.table.partition(Role::Swap).is_some() {
-        line(plan.ids.swap, "none swap sw,nofail,x-systemd.device-timeout=300s 0 0");
-    } else {
-        fstab.push_str(SWAP_FILE);
-    }
-    fstab
+}
+
+/// What an administrator has added to such a file: all but our own lines.
+pub(crate) fn added_to_fstab(text: &str) -> String {
+    let is_added = |line: &&str| {
+        let mut fields = line.split_whitespace();
+        let (what, at) = (fields.next(), fields.next());
+        *line != FSTAB_HEAD
+            && what != Some("/swapfile")
+            && (line.starts_with('#') || !matches!(at, Some("/" | "/var/log")))
+    };
+    text.lines().filter(is_added).map(|line| line.to_owned() + "\n").collect()
 }
 
 fn clock(timezone: &str) -> Vec<TargetFile> {

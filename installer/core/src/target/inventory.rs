@@ -39,9 +39,29 @@ pub struct Inventory {
 impl Inventory {
     /// What a fresh installation writes.
     pub fn of(plan: &Plan, request: &InstallRequest) -> Self {
+        let of_release = Self {
+            product: plan.release.product.clone(),
+            version: plan.release.version.clone(),
+            build: plan.release.build.clone(),
+            suite: plan.release.suite.clone(),
+            deployment_id: request.deployment_id.as_ref().map(|id| id.as_str().to_owned()),
+            slot: Slot::A,
+            layout: plan.table.layout,
+            firmware: plan.firmware,
+            disk_id: plan.table.disk_id(),
+            partuuid: BTreeMap::new(),
+            fs_uuid: BTreeMap::new(),
+            health_timeout_minutes: request.health.timeout.map(crate::values::Minutes::get),
+            installed_by: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        of_release.placed(plan)
+    }
+
+    /// The same host on the disk of this plan.
+    #[must_use]
+    pub fn placed(self, plan: &Plan) -> Self {
         let table = &plan.table;
         let name = |role| key(role).to_owned();
-        let partuuid = table.partitions.iter().map(|p| (name(p.role), table.partuuid(p))).collect();
         let ids = &plan.ids;
         let fs = [
             (Role::Root, ids.root_a),
@@ -51,20 +71,20 @@ impl Inventory {
         ];
         let fs = fs.into_iter().filter(|(role, _)| table.partition(*role).is_some());
         Self {
-            product: plan.release.product.clone(),
-            version: plan.release.version.clone(),
-            build: plan.release.build.clone(),
-            suite: plan.release.suite.clone(),
-            deployment_id: request.deployment_id.as_ref().map(|id| id.as_str().to_owned()),
-            slot: Slot::A,
             layout: table.layout,
             firmware: plan.firmware,
             disk_id: table.disk_id(),
-            partuuid,
+            partuuid: table.partitions.iter().map(|p| (name(p.role), table.partuuid(p))).collect(),
             fs_uuid: fs.map(|(role, id)| (name(role), id)).collect(),
-            health_timeout_minutes: request.health.timeout.map(crate::values::Minutes::get),
-            installed_by: env!("CARGO_PKG_VERSION").to_owned(),
+            ..self
         }
+    }
+
+    /// The same slot of the same release, as `new` has the disk.
+    #[must_use]
+    pub fn on_disk_of(self, new: &Self) -> Self {
+        let Self { layout, firmware, disk_id, partuuid, fs_uuid, .. } = new.clone();
+        Self { layout, firmware, disk_id, partuuid, fs_uuid, ..self }
     }
 
     /// The file as it is written.

@@ -1,6 +1,6 @@
 //! What an answer file asks of a host that is there, held against the machine and the host.
 
-use partitioner::layout::{LayoutName, MODERN};
+use partitioner::layout::LayoutName;
 
 use super::UpgradeFacts;
 use crate::answers::{MachineRules, RollbackAnswers, UpgradeAnswers, UpgradeLayout};
@@ -49,34 +49,9 @@ impl Asked<'_> {
     }
 }
 
-/// Whether there is something to do, and it is what this installer can do.
-pub fn permit(answers: &UpgradeAnswers, facts: &UpgradeFacts) -> Result<(), Refusal> {
-    deployed(answers, facts)?;
-    match (answers.layout, facts.table.layout) {
-        (UpgradeLayout::Keep, _) | (UpgradeLayout::Modern, LayoutName::Modern) => Ok(()),
-        (UpgradeLayout::Modern, LayoutName::Legacy) => Err(stays_legacy(&facts.disk)),
-    }
-}
-
-/// Until the new system is blessed, both would have a boot partition on the disk, and our boot
-/// loader finds its own by the files that lie in it: it cannot tell two of ours apart. On an MBR
-/// the old one also lies where the modern layout has its core images.
-fn stays_legacy(disk: &DiskFacts) -> Refusal {
-    const KEEP: &str = "`layout: keep` upgrades it inside its slots";
-    let DiskFacts { path, size, .. } = disk;
-    let what = format!(
-        "upgrade.layout: modern: the host on {path} is on the layout legacy, which a host of this \
-         product keeps when it is upgraded"
-    );
-    let min = MODERN.disk_min;
-    if *size < min {
-        let what = format!("{what}; {path} has {size}, and modern needs {min}");
-        return Refusal::new(Exit::Unsuitable, what).hint(KEEP);
-    }
-    Refusal::new(Exit::Unsuitable, what).hint(format!(
-        "{KEEP}; for the layout modern move its guests elsewhere and install it anew: `mode: \
-         install` with `on_existing: replace-own`, or `wipe` where it has a storage repository"
-    ))
+/// The disk is to be divided anew: the host is on the layout `legacy`, and shall leave it.
+pub fn goes_modern(layout: UpgradeLayout, facts: &UpgradeFacts) -> bool {
+    (layout, facts.table.layout) == (UpgradeLayout::Modern, LayoutName::Legacy)
 }
 
 /// A host that carries the deployment is done; one on which it failed is not given it again, so

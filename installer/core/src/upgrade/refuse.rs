@@ -17,8 +17,10 @@ fn no(message: impl Into<String>) -> Refusal {
 pub(super) fn table(facts: &UpgradeFacts) -> Result<(), Refusal> {
     let path = &facts.disk.path;
     if let Some(problem) = facts.table_problems.first() {
-        return Err(Refusal::new(Exit::Unsuitable, format!("{path}: {problem}"))
-            .hint("`partitioner repair` shows what can be done"));
+        return Err(Refusal::new(Exit::Unsuitable, format!("{path}: {problem}")).hint(
+            "`partitioner repair` shows what can be done; where the way to the layout modern \
+                 was cut off, `upgrade --layout modern` goes on",
+        ));
     }
     for slot in [Slot::A, Slot::B] {
         if facts.table.partition(role(slot)).is_none() {
@@ -111,6 +113,16 @@ pub(super) fn old_system<'f>(
 }
 
 fn release(old: &Inventory, new: &Manifest) -> Result<(), Refusal> {
+    not_downgrade(old, new)?;
+    if (&old.version, &old.build) == (&new.version, &new.build) {
+        let what = format!("the host has version {}, build {}, already", old.version, old.build);
+        return Err(Refusal::new(Exit::Done, what));
+    }
+    Ok(())
+}
+
+/// The release may follow what the host has, or is the same.
+pub fn not_downgrade(old: &Inventory, new: &Manifest) -> Result<(), Refusal> {
     let (have, want) = (&old.product, &new.product);
     if have != want {
         return Err(no(format!("the host is {have}, the release is {want}")));
@@ -123,10 +135,6 @@ fn release(old: &Inventory, new: &Manifest) -> Result<(), Refusal> {
     if newer(&new.min_upgrade_from, have) {
         let min = &new.min_upgrade_from;
         return Err(no(format!("the host has {have}, release {want} upgrades {min} or later")));
-    }
-    if have == want && old.build == new.build {
-        let what = format!("the host has version {have}, build {}, already", old.build);
-        return Err(Refusal::new(Exit::Done, what));
     }
     Ok(())
 }

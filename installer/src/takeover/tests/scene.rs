@@ -3,8 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use boot_oracle::disk::{Disk, Span, Unreadable};
 use boot_oracle::installed::Installed;
@@ -32,13 +31,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::testing::{TinyRelease, dom0, noise};
 use made::{
-    GRUB_CFG, copy, gap_boot_img, mbr_code, old_boot_img, old_core, old_efi, usual_files,
-    volume_sector,
+    GRUB_CFG, copy, gap_boot_img, grub, mbr_code, old_boot_img, old_core, old_efi, sfdisk,
+    usual_files, volume_sector,
 };
 pub(crate) use made::{Kind, LABEL, Made};
 
 #[path = "scene/made.rs"]
 pub(crate) mod made;
+#[path = "scene/own.rs"]
+mod own;
 #[path = "../../../../partitioner/tests/fixtures/packed.rs"]
 #[expect(dead_code, reason = "the example of the partitioner packs")]
 mod packed;
@@ -59,14 +60,15 @@ pub(super) struct Scene {
 pub(super) fn old_root(kind: Kind) -> (u64, u64) {
     match kind {
         Kind::MbrBios | Kind::MbrGap => (63 * 512, 4 * GIB),
-        Kind::GptBios | Kind::GptUefi => ((1 << 20) + (512 << 20), 3584 << 20),
+        Kind::OwnMbr => (1 << 20, 4 * GIB),
+        Kind::GptBios | Kind::GptUefi | Kind::OwnGpt => ((1 << 20) + (512 << 20), 3584 << 20),
     }
 }
 
 pub(super) fn sr_start(kind: Kind) -> u64 {
     match kind {
         Kind::MbrBios | Kind::MbrGap => 63 * 512 + 8 * GIB,
-        Kind::GptBios | Kind::GptUefi => (1 << 20) + 8 * GIB,
+        Kind::GptBios | Kind::GptUefi | Kind::OwnMbr | Kind::OwnGpt => (1 << 20) + 8 * GIB,
     }
 }
 
@@ -81,14 +83,22 @@ impl Scene {
         let mark = new.path().join("tree/etc");
         fs::create_dir_all(&mark).unwrap();
         fs::write(mark.join("release-mark"), "new\n").unwrap();
+        let is_own = made.kind.is_own();
+        if is_own {
+            own::system(&new.path().join("tree"), "new");
+        }
         let release = TinyRelease::of_bytes(&dom0(new.path()));
         let mut scene = Self { dir, release, made, old_uuid: [0; 16] };
         let disk = File::create(scene.disk()).unwrap();
         disk.set_len(scene.made.gib * GIB).unwrap();
-        scene.table();
-        scene.root(&disk);
+        if is_own {
+            own::install(&scene);
+        } else {
+            scene.table();
+            scene.root(&disk);
+            scene.loader(&disk);
+        }
         scene.repository(&disk);
-        scene.loader(&disk);
         let at = old_root(scene.made.kind).0 + 1024 + 0x68;
         File::open(scene.disk()).unwrap().read_exact_at(&mut scene.old_uuid, at).unwrap();
         scene
@@ -120,6 +130,7 @@ impl Scene {
         match self.made.kind {
             Kind::GptBios => gpt("ef02"),
             Kind::GptUefi => gpt("ef00"),
+            Kind::OwnMbr | Kind::OwnGpt => {}
             Kind::MbrBios | Kind::MbrGap => {
                 let mut text =
                     "label: dos\nlabel-id: 0x1f2e3d4c\nstart=63, size=8388608, type=83, \
@@ -200,6 +211,7 @@ impl Scene {
                 volume.unmount().unwrap();
                 copy(&File::open(esp).unwrap(), disk, 1 << 20);
             }
+            Kind::OwnMbr | Kind::OwnGpt => {}
         }
     }
 
@@ -241,8 +253,11 @@ impl Scene {
 
     pub(super) fn upgrade(&self, more: &[&str]) -> Exit {
         let release = self.release.dir().to_string_lossy().into_owned();
-        let args: Vec<&str> =
-            ["--release", &release].into_iter().chain(more.iter().copied()).collect();
+        let mut args = vec!["--release", &release];
+        if self.made.kind.is_own() {
+            args.extend(["--layout", "modern"]);
+        }
+        args.extend(more);
         self.command("upgrade", &args)
     }
 
@@ -288,7 +303,8 @@ impl Scene {
 
     pub(super) fn facts(&self) -> TakeoverFacts {
         let disk = probe::probe_image("OLD", &self.disk(), SIZE, &mut Processes).unwrap();
-        read::read(&disk, None, &mut Processes).unwrap().unwrap()
+        let read = if self.made.kind.is_own() { read::read_own } else { read::read };
+        read(&disk, None, &mut Processes).unwrap().unwrap()
     }
 
     pub(super) fn plan(&self) -> Result<TakeoverPlan, Refusal> {
@@ -369,24 +385,4 @@ impl Disk for Image {
     fn read(&self, lba: u64, block: &mut [u8]) -> Result<(), Unreadable> {
         self.0.read_exact_at(block, lba * 512).map_err(|_| Unreadable(lba))
     }
-}
-
-/// An old GRUB, with its core image there.
-fn grub(disk: &File, mut code: Vec<u8>, at: Lba) {
-    code[0x5C..0x64].copy_from_slice(&at.get().to_le_bytes());
-    disk.write_all_at(&code[..440], 0).unwrap();
-    let image = partitioner::head::patch_core(&old_core(), at).unwrap();
-    disk.write_all_at(&image, at.get() * 512).unwrap();
-}
-
-fn sfdisk(disk: &Path, text: &str) {
-    let mut child = Command::new("sfdisk")
-        .arg("-q")
-        .arg(disk)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
 }

@@ -1,8 +1,12 @@
 //! What the old hosts of the tests are made of.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
+use partitioner::units::Lba;
 use rustix::fs::{SeekFrom, seek};
 
 use super::noise;
@@ -17,15 +21,26 @@ pub(crate) enum Kind {
     MbrGap,
     GptBios,
     GptUefi,
+    /// A host of ours on the layout legacy.
+    OwnMbr,
+    OwnGpt,
 }
 
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::MbrBios, Self::MbrGap, Self::GptBios, Self::GptUefi];
 
+    pub(crate) const OWN: [Self; 2] = [Self::OwnMbr, Self::OwnGpt];
+
+    pub(crate) fn is_own(self) -> bool {
+        Self::OWN.contains(&self)
+    }
+
     pub(crate) fn firmware(self) -> boot_oracle::Firmware {
         match self {
-            Self::MbrBios | Self::MbrGap | Self::GptBios => boot_oracle::Firmware::Bios,
-            Self::GptUefi => boot_oracle::Firmware::Uefi,
+            Self::MbrBios | Self::MbrGap | Self::GptBios | Self::OwnMbr => {
+                boot_oracle::Firmware::Bios
+            }
+            Self::GptUefi | Self::OwnGpt => boot_oracle::Firmware::Uefi,
         }
     }
 }
@@ -169,4 +184,24 @@ pub(crate) fn copy(from: &File, to: &File, place: u64) {
         from.read_exact_at(&mut bytes, data).unwrap();
         to.write_all_at(&bytes, place + data).unwrap();
     }
+}
+
+/// An old GRUB, with its core image there.
+pub(crate) fn grub(disk: &File, mut code: Vec<u8>, at: Lba) {
+    code[0x5C..0x64].copy_from_slice(&at.get().to_le_bytes());
+    disk.write_all_at(&code[..440], 0).unwrap();
+    let image = partitioner::head::patch_core(&old_core(), at).unwrap();
+    disk.write_all_at(&image, at.get() * 512).unwrap();
+}
+
+pub(crate) fn sfdisk(disk: &Path, text: &str) {
+    let mut child = Command::new("sfdisk")
+        .arg("-q")
+        .arg(disk)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
 }
