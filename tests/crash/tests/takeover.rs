@@ -85,6 +85,17 @@ fn by_commands(lab: &Lab, scenario: &Scenario, cuts: usize) {
     }
 }
 
+/// A GPT of ours is started by both, and no boot code is changed.
+fn by_bios(takeover: &Scenario) -> Scenario {
+    Scenario {
+        name: format!("{} by bios", takeover.name),
+        firmware: boot_oracle::Firmware::Bios,
+        entry_must_match: false,
+        entries: Vec::new(),
+        ..takeover.clone()
+    }
+}
+
 fn cut_everywhere(kind: Kind) {
     let mut lab = Lab::new(kind);
     let mut steps = lab.take_over();
@@ -93,6 +104,9 @@ fn cut_everywhere(kind: Kind) {
     steps.extend(lab.finish());
     let takeover = lab.scenario("takeover", &lab.old, steps);
     explored(&takeover);
+    if kind == Kind::OwnGpt {
+        explored(&by_bios(&takeover));
+    }
     by_commands(&lab, &takeover, BY_COMMANDS);
     again::each(&lab, &takeover, AGAIN);
     lab.put(&on_trial);
@@ -124,4 +138,14 @@ fn no_cut_strands_a_host_with_a_gpt_by_bios() {
 #[test]
 fn no_cut_strands_a_host_with_a_gpt_by_uefi() {
     cut_everywhere(Kind::GptUefi);
+}
+
+#[test]
+fn no_cut_strands_a_host_of_ours_with_an_mbr() {
+    cut_everywhere(Kind::OwnMbr);
+}
+
+#[test]
+fn no_cut_strands_a_host_of_ours_with_a_gpt() {
+    cut_everywhere(Kind::OwnGpt);
 }

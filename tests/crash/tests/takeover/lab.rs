@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use boot_oracle::BootEntry;
 use boot_oracle::system::RootArgument;
+use boot_oracle::{BootEntry, Firmware};
 use crash_explorer::epochs::{Step, performed, steps};
 use crash_explorer::image::Image;
 use crash_explorer::scenario::{Scenario, Untouched, inside};
@@ -22,7 +22,8 @@ use installer_core::upgrade::UpgradeFacts;
 use partitioner::block::file::FileDisk;
 use partitioner::block::recorder::{Log, Recorder};
 use partitioner::block::window::Window;
-use partitioner::layout::Role;
+use partitioner::ids::Guid;
+use partitioner::layout::{LayoutName, Role};
 use partitioner::partuuid::PartUuid;
 use partitioner::table::TablePlan;
 use partitioner::takeover::{Takeover, final_write_set, kept};
@@ -157,6 +158,9 @@ impl Lab {
     /// `upgrade` has something to do, whether the disk is divided anew or not.
     fn is_to_be_taken_over(&self) -> bool {
         let Some(own) = self.own() else { return true };
+        if own.table.layout == LayoutName::Legacy {
+            return true;
+        }
         own.table.partition(Role::OldRoot).is_some()
             && self.scene.facts().trial.is_some_and(|trial| trial.is_taken_up())
     }
@@ -197,20 +201,31 @@ impl Lab {
         let own = self.own().unwrap();
         let inventory = own.slot(Slot::A).inventory.unwrap();
         let PartUuid::Gpt(root_a) = inventory.partuuid["root_a"] else { panic!("a GPT") };
+        let PartUuid::Gpt(root_b) = inventory.partuuid["root_b"] else { panic!("a GPT") };
+        let by_id = |id: Guid| RootArgument::PartUuid(id.to_gpt_bytes());
         let label = |text: &str| RootArgument::Label(text.to_owned());
         let copy = installer_core::target::label("oldroot", inventory.disk_id);
+        let (copied_by, old_by) = if kind.is_own() {
+            (by_id(root_b), RootArgument::FsUuid(self.scene.old_uuid))
+        } else {
+            (label(&copy), label(scene::LABEL))
+        };
         let mut systems = ByPlace(vec![
-            Whole::of(&end, a, "new", RootArgument::PartUuid(root_a.to_gpt_bytes())),
-            Whole::of(&end, b, "old", label(&copy)),
-            Whole::of(&self.old, old_root, "old", label(scene::LABEL)),
+            Whole::of(&end, a, "new", by_id(root_a)),
+            Whole::of(&end, b, "old", copied_by),
+            Whole::of(&self.old, old_root, "old", old_by),
         ]);
         systems.leave_out(old, &steps);
         let boot = own.table.partition(Role::Boot).unwrap();
         let entry = BootEntry {
             partition: boot.guid.to_gpt_bytes(),
             number: boot.number,
-            path: "EFI/xenserver/grubx64.efi".to_owned(),
+            path: format!(
+                "EFI/{}/grubx64.efi",
+                if kind.is_own() { "xenhost" } else { "xenserver" }
+            ),
         };
+        let is_uefi = kind.firmware() == Firmware::Uefi;
         let old_parts = kept(tables).into_iter();
         let mut untouched: Vec<Untouched> =
             old_parts.map(|extent| Untouched { extent, until: Some(LOGS) }).collect();
@@ -222,9 +237,9 @@ impl Lab {
             old: old.clone(),
             steps,
             keeps_old: true,
-            entry_must_match: kind == Kind::GptUefi,
+            entry_must_match: is_uefi,
             has_gpt: true,
-            entries: if kind == Kind::GptUefi { vec![entry] } else { Vec::new() },
+            entries: if is_uefi { vec![entry] } else { Vec::new() },
             known: self.scene.known(),
             systems: Arc::new(systems),
             slots: boot_oracle::Slots {
