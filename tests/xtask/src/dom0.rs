@@ -171,6 +171,17 @@ impl Dom0 {
         })
     }
 
+    /// Waits until a system that is not the chosen one has said so.
+    pub(crate) fn wait_aside(&mut self, lab: &mut Lab, name: &str) -> Result<()> {
+        lab.report.stage(&format!("{name}: not the chosen system"), |_| {
+            let wait = "for i in $(seq 100); do journalctl -u xenhost-bless -o cat --no-pager | \
+                        grep -q 'NOT the chosen system' && ok=1 && break; sleep 2; done; \
+                        test -n \"$ok\" || \
+                        { systemctl status --no-pager -l xenhost-bless; false; }";
+            self.shell.must(wait, READY_LIMIT).map(drop)
+        })
+    }
+
     /// Waits until the storage repositories that the answers ask for are there.
     pub(crate) fn wait_storage(&mut self, lab: &mut Lab, name: &str) -> Result<()> {
         lab.report.stage(&format!("{name}: repositories"), |_| {

@@ -18,6 +18,7 @@ mod packages;
 mod refusals;
 mod small;
 mod takeover;
+mod to_modern;
 mod unattended;
 mod upgrade;
 mod upgrade_bios;
@@ -136,6 +137,8 @@ const SCENARIOS: &[Scenario] = &[
         takeover::unattended,
     ),
     scenario("takeover-gpt-uefi", 8, "the same by UEFI", takeover::gpt_uefi),
+    scenario("to-modern-bios", 10, "4 GiB slots and an MBR of ours to modern", to_modern::bios),
+    scenario("to-modern-uefi", 10, "the same with a GPT, by UEFI", to_modern::uefi),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("hook-says-no", 2, "a script before the first write fails", media::hook),
     scenario("no-disk", 2, "a machine without any disk", media::no_disk),

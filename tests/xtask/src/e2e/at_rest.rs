@@ -38,12 +38,22 @@ pub(super) fn on_trial(lab: &mut Lab, name: &str) -> Result<PathBuf> {
 /// `host-installer upgrade` on an image file: looks at the plan and performs it; where there is
 /// none, the reason is the end.
 pub(super) fn upgrade_image(installer: &Path, release: &Path, disk: &Path) -> Result<Ended> {
-    let planned = upgrade_call(installer, release, disk).arg("--json").output()?;
+    upgrade_with(installer, release, disk, &[])
+}
+
+/// The same with more on the command line.
+pub(super) fn upgrade_with(
+    installer: &Path,
+    release: &Path,
+    disk: &Path,
+    more: &[&str],
+) -> Result<Ended> {
+    let planned = upgrade_call(installer, release, disk).args(more).arg("--json").output()?;
     if planned.code() != 12 {
         return Ok(planned);
     }
     let digest = upgrade::digest_of(&planned.stdout)?;
-    upgrade_call(installer, release, disk).args(["--confirm", &digest]).output()
+    upgrade_call(installer, release, disk).args(more).args(["--confirm", &digest]).output()
 }
 
 /// The command, which a caller tells what is to become of the plan.

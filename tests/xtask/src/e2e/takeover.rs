@@ -18,7 +18,7 @@ use crate::inside::{self, Partition};
 use crate::install::{self, Bench, DISK_STATE};
 use crate::lab::Lab;
 use crate::oldhost::{self, Chain, LABEL, Repository};
-use crate::qemu::{Disk, MediumKind};
+use crate::qemu::{Disk, Firmware, MediumKind};
 
 /// On an image: seconds; ten times that on a busy machine.
 const TAKEOVER_LIMIT: Duration = Duration::from_secs(600);
@@ -114,8 +114,14 @@ fn whole_path(
 
 /// The new system starts, blesses itself and finishes.
 pub(super) fn comes_to_its_end(lab: &mut Lab, name: &str, chain: Chain, disk: &Path) -> Result<()> {
+    finishes(lab, name, chain.firmware(), disk)?;
+    final_table(disk, (INVENTORY, "XenServer"))
+}
+
+/// The same, whatever was taken over.
+pub(super) fn finishes(lab: &mut Lab, name: &str, firmware: Firmware, disk: &Path) -> Result<()> {
     let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
-    let mut dom0 = dom0::boot(lab, name, chain.firmware(), &disks)?;
+    let mut dom0 = dom0::boot(lab, name, firmware, &disks)?;
     dom0.wait_ready(lab, name).map_err(|f| dom0::with_journal(&mut dom0, f))?;
     lab.report.stage(&format!("{name}: finished"), |_| {
         let wait = "for i in $(seq 200); do journalctl -u xenhost-finish -o cat --no-pager | \
@@ -124,8 +130,7 @@ pub(super) fn comes_to_its_end(lab: &mut Lab, name: &str, chain: Chain, disk: &P
         dom0.shell.must(wait, FINISH_LIMIT).map(drop)
     })?;
     println!("{}", dom0.must("host-installer status")?);
-    dom0.power_off(lab, name)?;
-    final_table(disk)
+    dom0.power_off(lab, name)
 }
 
 /// At a shell of the medium.
@@ -175,7 +180,7 @@ pub(super) fn upgrade_as_planned(lab: &Lab, disk: &Path) -> Result<Ended> {
     at_rest::upgrade_image(&lab.products.binaries.host_installer, &lab.products.release, disk)
 }
 
-fn last_line(ended: &Ended) -> &str {
+pub(super) fn last_line(ended: &Ended) -> &str {
     ended.stderr.trim_end().lines().next_back().unwrap_or_default()
 }
 
@@ -189,16 +194,16 @@ fn given_up(lab: &mut Lab, chain: Chain, disk: &Path) -> Result<()> {
 }
 
 /// The layout of a fresh installation, and the old root in slot b.
-fn final_table(disk: &Path) -> Result<()> {
+pub(super) fn final_table(disk: &Path, (path, holds): (&str, &str)) -> Result<()> {
     let mut numbers: Vec<u32> = inside::partitions(disk)?.iter().map(Partition::number).collect();
     numbers.sort_unstable();
     ensure(numbers == [1, 2, 3, 4, 5, 6], || format!("the partitions are {numbers:?}"))?;
-    let inventory = Tree::open(disk, 2)?.text(INVENTORY)?;
-    ensure(inventory.contains("XenServer"), || format!("slot b holds:\n{inventory}"))?;
+    let inventory = Tree::open(disk, 2)?.text(path)?;
+    ensure(inventory.contains(holds), || format!("slot b holds:\n{inventory}"))?;
     Tree::open(disk, 5)?.list("/").map(drop)
 }
 
-fn roll_back(lab: &Lab, disk: &Path) -> Result<()> {
+pub(super) fn roll_back(lab: &Lab, disk: &Path) -> Result<()> {
     Call::new(&lab.products.binaries.host_installer)
         .args(["rollback", "--disk"])
         .arg(format!("{TARGET}={}", disk.display()))
