@@ -44,14 +44,10 @@ const STEPS: [TakeoverStep; 7] = [
 ];
 
 impl TrialFacts {
-    /// The old system boots, and nothing in slot a is started unless somebody picks it. The same
-    /// where the count of tries cannot be read: a cut has torn it.
+    /// The old system boots, and nothing in slot a is started unless somebody picks it.
     pub const fn gave_way(&self) -> bool {
         let state = self.boot.state;
-        matches!(
-            (state.slot, state.other, state.trial, self.boot.tries),
-            (Slot::A, Other::Old, Trial::Pending, Some(0) | None)
-        )
+        self.boot.gave_way() && matches!((state.slot, state.other), (Slot::A, Other::Old))
     }
 
     /// A cut has torn the block by which the trial table counts, and nobody has mended it since.

@@ -4,7 +4,6 @@ use partitioner::layout::LayoutName;
 
 use super::UpgradeFacts;
 use crate::answers::{MachineRules, RollbackAnswers, UpgradeAnswers, UpgradeLayout};
-use crate::bootstate::Trial;
 use crate::facts::{DiskFacts, HostFacts};
 use crate::outcome::Exit;
 use crate::request::{self, Refusal, Selector};
@@ -64,8 +63,13 @@ pub fn deployed(answers: &UpgradeAnswers, facts: &UpgradeFacts) -> Result<(), Re
         return Ok(());
     }
     let (path, id, slot) = (&facts.disk.path, id.as_str(), state.slot);
-    if (state.trial, facts.boot.tries) == (Trial::Pending, Some(0)) {
-        let reason = facts.boot.reason.as_deref().unwrap_or("its user space was never reached");
+    // The last of its tries may be the one that runs.
+    if facts.boot.gave_way() && facts.running != Some(slot) {
+        let unknown = match facts.boot.tries {
+            Some(_) => "its user space was never reached",
+            None => "the count of its tries cannot be read",
+        };
+        let reason = facts.boot.reason.as_deref().unwrap_or(unknown);
         let what =
             format!("{path}: the deployment {id} has failed its trial in slot {slot}: {reason}");
         return Err(Refusal::new(Exit::NotUpgradeable, what)

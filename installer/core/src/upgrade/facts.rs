@@ -59,6 +59,14 @@ pub struct BootRecord {
     pub extents: Vec<Extent>,
 }
 
+impl BootRecord {
+    /// The trial is over in fact: no try is left, or a cut has torn their count, which the boot
+    /// loader takes for none. It starts what is behind the chosen system.
+    pub const fn gave_way(&self) -> bool {
+        matches!((self.state.trial, self.tries), (Trial::Pending, Some(0) | None))
+    }
+}
+
 /// What lies in a slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotFacts {

@@ -6,6 +6,7 @@ use partitioner::partuuid::DiskId;
 
 use super::rollback;
 use super::*;
+use crate::answers::{self, Answers};
 use crate::release::Manifest;
 use crate::samples;
 
@@ -229,5 +230,44 @@ fn each_thing_that_is_not_whole_is_told() {
         spoil(&mut facts);
         let told = wrong(&facts);
         assert!(told.len() == 1 && told[0].contains(text), "{told:?}: {text}");
+    }
+}
+
+/// Tries left or unreadable, what asks, and whether the deployment is told to be there or to have
+/// failed.
+#[test]
+fn a_deployment_is_done_or_has_failed_its_trial() {
+    const THERE: (Exit, &str) = (Exit::Done, "carries the deployment x already");
+    const FAILED: (Exit, &str) = (Exit::NotUpgradeable, "never reached");
+    const TORN: (Exit, &str) = (Exit::NotUpgradeable, "the count of its tries cannot be read");
+    let text = "schema: xenhost/v1\nmode: upgrade\ndeployment_id: x\n\
+                disks: {host: {serial: SN42}}\n";
+    let Answers::Upgrade(answers) = answers::read("answers", text.as_bytes()).unwrap().0 else {
+        panic!("they are of an upgrade");
+    };
+    for other in [Other::A, Other::Old] {
+        for (tries, running, (exit, want)) in [
+            (Some(3), None, THERE),
+            (Some(1), Some(Slot::B), THERE),
+            // The last try runs, or one whose count has become unreadable since.
+            (Some(0), Some(Slot::B), THERE),
+            (None, Some(Slot::B), THERE),
+            (Some(0), None, FAILED),
+            (Some(0), Some(Slot::A), FAILED),
+            (None, None, TORN),
+            (None, Some(Slot::A), TORN),
+        ] {
+            let mut facts = upgraded();
+            facts.boot.state = BootState { other, trial: Trial::Pending, ..facts.boot.state };
+            (facts.boot.tries, facts.running) = (tries, running);
+            let inventory = facts.slots.get_mut(&Slot::B).unwrap().inventory.as_mut().unwrap();
+            inventory.deployment_id = Some("x".to_owned());
+            let refusal = asked::deployed(&answers, &facts).unwrap_err();
+            let case = format!("{other:?}, {tries:?} tries, {running:?} runs: {refusal}");
+            assert_eq!(refusal.exit, exit, "{case}");
+            assert!(refusal.message.contains(want), "{case}: {want}");
+            facts.boot.state.trial = Trial::Over;
+            assert_eq!(asked::deployed(&answers, &facts).unwrap_err().exit, Exit::Done, "{case}");
+        }
     }
 }
