@@ -20,7 +20,7 @@ use partitioner::takeover::final_write_set;
 use super::console::{self, Style};
 use super::image_arg::ImageArg;
 use super::inputs::seed;
-use super::upgrade::{INVENTORY, Target, live, opening, probed};
+use super::upgrade::{INVENTORY, Target, live, opening, probed, several};
 use super::{Ended, Outcome};
 use crate::bless::runs_old;
 use crate::call::Processes;
@@ -93,9 +93,8 @@ pub(super) fn finish(args: &FinishArgs) -> Outcome {
     )
 }
 
-/// The one disk that carries such a host, where no disk carries one of ours. One of ours whose
-/// takeover has failed its trial is none: the old system boots again. Nor is one whose takeover was
-/// cut off at its commit.
+/// The one disk that carries such a host. One of ours whose takeover has failed its trial is such a
+/// host: the old system boots again. So is one whose takeover was cut off at its commit.
 #[derive(Debug)]
 pub(super) struct OldHost {
     facts: TakeoverFacts,
@@ -103,7 +102,8 @@ pub(super) struct OldHost {
 }
 
 impl OldHost {
-    /// On one of the images; or, from the medium, on the disks of the machine.
+    /// On one of the images; or, from the medium, on the disks of the machine. `Ok(None)` where
+    /// hosts of ours are all that there is. Which of two hosts is meant nobody has said.
     pub(super) fn find(images: &[ImageArg]) -> Result<Option<Self>, Ended> {
         let (disks, machine, rest) = if !images.is_empty() {
             (probed(images)?, None, Rest::Image)
@@ -115,24 +115,23 @@ impl OldHost {
             let size = size_of(&facts);
             (facts.disks, Some(size), Rest::Machine)
         };
-        let mut found = Vec::new();
+        let (mut names, mut found, mut broken) = (Vec::new(), Vec::new(), None);
         for disk in &disks {
-            let (own, old) =
-                (carries_own(disk), takeover::read::read(disk, machine, &mut Processes));
-            if own && !matches!(&old, Ok(Some(old)) if is_taken_up(old)) {
-                return Ok(None);
+            match (carries_own(disk), takeover::read::read(disk, machine, &mut Processes)) {
+                (_, Ok(Some(old))) if is_taken_up(&old) => found.push(old),
+                (true, _) => names.push(disk.path.clone()),
+                (false, Ok(old)) => found.extend(old),
+                (false, Err(refusal)) => broken = broken.or(Some(refusal)),
             }
-            found.extend(old?);
         }
-        let names: Vec<String> = found.iter().map(|facts| facts.disk.path.clone()).collect();
-        let mut found = found.into_iter();
-        let first = found.next();
-        if found.next().is_some() {
-            let what = format!("{} disks carry a host: {}", names.len(), names.join(", "));
-            return Err(Ended::early(Exit::DiskNotFound, &what)
-                .hint("name one by `disks` in an answer file, or leave one of them connected"));
+        let own = names.len();
+        names.extend(found.iter().map(|facts| facts.disk.path.clone()));
+        match (own, found.len(), broken) {
+            (0, _, Some(refusal)) => Err(refusal.into()),
+            (_, 0, _) => Ok(None),
+            (0, 1, None) => Ok(found.pop().map(|facts| Self { facts, rest })),
+            (_, _, _) => Err(several(&names)),
         }
-        Ok(first.map(|facts| Self { facts, rest }))
     }
 
     /// On the one disk that is meant.

@@ -200,12 +200,15 @@ pub(super) fn the_one(disks: &[DiskFacts]) -> Result<UpgradeFacts, Ended> {
             let what = format!("no disk carries a host of ours; looked at: {}", seen.join(", "));
             Err(Ended::early(Exit::DiskNotFound, &what))
         }
-        (Some(_), Some(_)) => {
-            let what = format!("{} disks carry a host: {}", names.len(), names.join(", "));
-            Err(Ended::early(Exit::DiskNotFound, &what)
-                .hint("name one by `disks` in an answer file, or leave one of them connected"))
-        }
+        (Some(_), Some(_)) => Err(several(&names)),
     }
+}
+
+/// Two installations, and none is named.
+pub(super) fn several(disks: &[String]) -> Ended {
+    let what = format!("{} disks carry a host: {}", disks.len(), disks.join(", "));
+    Ended::early(Exit::DiskNotFound, &what)
+        .hint("name one by `disks` in an answer file, or leave one of them connected")
 }
 
 fn running(inventory: &str) -> Result<UpgradeFacts, Ended> {

@@ -327,13 +327,41 @@ fn empty_repositories_are_given_up() {
     }
 }
 
-/// Row 64: two disks, and none is named.
+/// Row 64: two disks with a host each, in any order, and none is named. The first is an old host;
+/// what becomes of the second one?
 #[test]
-fn of_two_old_hosts_none_is_taken_over() {
-    let scenes = [Scene::new(usual()), Scene::new(Made::usual(Kind::GptUefi))];
-    let before = scenes.each_ref().map(Scene::fingerprint);
-    let (exit, message) = told(&[&scenes[0], &scenes[1]], &[]);
-    assert_eq!(exit, Exit::DiskNotFound, "{message}");
-    assert!(message.starts_with("2 disks carry a host: "), "{message}");
-    assert!(scenes.each_ref().map(Scene::fingerprint) == before);
+fn of_two_hosts_none_is_taken_over_or_upgraded() {
+    type Second = fn(&Scene);
+    let seconds: [(&str, Second); 4] = [
+        ("an old host", |_| {}),
+        ("ours, on trial", |scene| begin(scene)),
+        ("ours, finished", |scene| {
+            begin(scene);
+            scene.bless();
+            assert_eq!(scene.finish(), Exit::Done);
+        }),
+        ("an old host that ours gave way to", |scene| {
+            begin(scene);
+            scene.fail_trial("");
+        }),
+    ];
+    let first = Scene::new(usual());
+    for (what, second) in seconds {
+        let other = Scene::new(Made::usual(Kind::GptUefi));
+        second(&other);
+        let before = [&first, &other].map(Scene::fingerprint);
+        for disks in [[&first, &other], [&other, &first]] {
+            let (exit, message) = told(&disks, &[]);
+            assert_eq!(exit, Exit::DiskNotFound, "{what}: {message}");
+            assert!(message.starts_with("2 disks carry a host: "), "{what}: {message}");
+            for scene in disks {
+                assert!(message.contains(&*scene.disk().to_string_lossy()), "{what}: {message}");
+            }
+            assert!([&first, &other].map(Scene::fingerprint) == before, "{what}");
+        }
+    }
+}
+
+fn begin(scene: &Scene) {
+    assert_eq!(scene.upgrade(&["--confirm", &scene.plan().unwrap().digest]), Exit::Done);
 }
