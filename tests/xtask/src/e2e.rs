@@ -139,6 +139,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("takeover-gpt-uefi", 8, "the same by UEFI", takeover::gpt_uefi),
     scenario("to-modern-bios", 10, "4 GiB slots and an MBR of ours to modern", to_modern::bios),
     scenario("to-modern-uefi", 10, "the same with a GPT, by UEFI", to_modern::uefi),
+    scenario("takeover-again", 8, "one that failed its trial is begun over", takeover::again),
     scenario("corrupt-medium", 4, "one byte of the image flipped on the ISO", media::corrupt),
     scenario("hook-says-no", 2, "a script before the first write fails", media::hook),
     scenario("no-disk", 2, "a machine without any disk", media::no_disk),

@@ -126,10 +126,24 @@ pub(crate) fn boots(
     disk: &Path,
     label: &str,
 ) -> Result<()> {
+    boots_after(lab, name, chain, disk, (label, &[]))
+}
+
+/// The same; the boot loader says these words before, one after the other.
+pub(crate) fn boots_after(
+    lab: &mut Lab,
+    name: &str,
+    chain: Chain,
+    disk: &Path,
+    (label, words): (&str, &[&str]),
+) -> Result<()> {
     let disks = [Disk { path: disk.to_owned(), serial: TARGET }];
     let spec = dom0::spec(lab, name, chain.firmware(), &disks);
     lab.report.stage(&format!("{name}: old host"), |tick| {
         let mut machine = spec.start()?;
+        for word in words {
+            machine.serial.wait_for_any(&[word], BOOT_LIMIT, tick)?;
+        }
         machine.serial.wait_for_any(&[&format!("{UP}LABEL={label}")], BOOT_LIMIT, tick)?;
         machine.wait_off(BOOT_LIMIT)
     })

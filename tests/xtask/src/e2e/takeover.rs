@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::at_rest;
 use super::boots;
 use super::media::check;
-use super::upgrade::set_tries;
+use super::upgrade::{NO_XEN, set_tries};
 use crate::answers::Answers;
 use crate::call::{Call, Ended};
 use crate::disks::{self, TARGET};
@@ -70,6 +70,47 @@ pub(super) fn from_medium(lab: &mut Lab) -> Result<()> {
 /// As a medium with answers does it, with nobody at the keyboard.
 pub(super) fn unattended(lab: &mut Lab) -> Result<()> {
     whole_path(lab, UNATTENDED, take_over_unattended)
+}
+
+/// What the boot loader says at each start of a new system that has no Xen, until no try is left.
+const TRIED: [&[&str]; 4] = [
+    &["tries left after this one: 2", NO_XEN.strikes, OLD_BOOTS],
+    &["tries left after this one: 1", NO_XEN.strikes, OLD_BOOTS],
+    &["tries left after this one: 0", NO_XEN.strikes, OLD_BOOTS],
+    &["xenhost: slot a was started three times and not blessed", OLD_BOOTS],
+];
+const OLD_BOOTS: &str = "xenhost: booting the system that was taken over";
+/// What is said where it is begun over from the medium; the old system boots up to the last step.
+const BEGUN_OVER: [&str; 5] = [
+    "on trial, 0 tries left",
+    "write the dom0 image to root",
+    "give root its UUID",
+    "three tries: the new system boots, on trial again",
+    "DISK STATE: new system boots",
+];
+
+/// The new system loses its Xen: after three tries the old one boots for good. Taken over once
+/// more, from the medium.
+pub(super) fn again(lab: &mut Lab) -> Result<()> {
+    const NAME: &str = "takeover-again";
+    let chain = Chain::MbrExtlinux;
+    let disk = made(lab, chain, Repository::Empty)?;
+    take_over(lab, &disk)?;
+    let slot = Tree::open(&disk, 1)?;
+    let changes = (NO_XEN.changes)(&slot)?;
+    ensure(!changes.is_empty(), || format!("{}: nothing to break", NO_XEN.name))?;
+    slot.change(&lab.run, &changes)?;
+    for (number, words) in TRIED.iter().enumerate() {
+        let name = format!("{NAME}-try-{}", number + 1);
+        oldhost::boots_after(lab, &name, chain, &disk, (LABEL, words))?;
+    }
+    let iso = lab.iso(NAME, &Answers::default())?;
+    let disks = [Disk { path: disk.clone(), serial: TARGET }];
+    let command = format!("host-installer status; {}", boots::confirmed(COMMAND));
+    boots::in_rescue_of(lab, NAME, &iso, &disks, &command, &BEGUN_OVER)?;
+    comes_to_its_end(lab, NAME, chain, &disk)?;
+    roll_back(lab, &disk)?;
+    oldhost::boots(lab, &format!("{NAME}-slot-b"), chain, &disk, "")
 }
 
 /// A guest's disk in the storage repository: nothing is written.

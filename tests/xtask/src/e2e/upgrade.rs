@@ -183,7 +183,7 @@ const PANIC: Fault = Fault {
     given_up: THREE_TRIES,
     told: "user space was never reached",
 };
-const NO_XEN: Fault = Fault {
+pub(super) const NO_XEN: Fault = Fault {
     name: "no-xen",
     changes: |slot| {
         let all = slot.list("/boot")?.into_iter();
