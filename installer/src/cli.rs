@@ -13,6 +13,7 @@ use installer_core::outcome::{DiskState, Exit};
 use partitioner::units::Bytes;
 
 mod answer_file;
+mod begun;
 mod by_answers;
 mod check;
 mod console;
@@ -31,8 +32,11 @@ mod source;
 mod status;
 mod takeover;
 mod upgrade;
+mod verify;
 
 pub use image_arg::ImageArg;
+#[cfg(test)]
+pub(crate) use status::told as told_at_rest;
 
 /// Installs a Xen host from a release, and looks after the installed one.
 #[derive(Debug, Parser)]
@@ -98,7 +102,7 @@ enum Command {
     /// Go back to the system in the other slot, or forward again.
     Rollback(upgrade::RollbackArgs),
     /// Look whether a host is whole: partition table, boot state, both slots. Writes nothing.
-    Verify(upgrade::VerifyArgs),
+    Verify(verify::VerifyArgs),
     /// End a takeover whose new system was blessed: the old one goes to slot b, the log partition
     /// takes its place. In dom0 a unit does so after the bless.
     Finish(takeover::FinishArgs),
@@ -232,7 +236,7 @@ fn perform(command: Command) -> Outcome {
         }
         Command::Upgrade(args) => upgrade::upgrade(&args),
         Command::Rollback(args) => upgrade::rollback(&args),
-        Command::Verify(args) => upgrade::verify(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Finish(args) => takeover::finish(&args),
         Command::Bless => dom0::bless(),
         Command::BootMenu => dom0::boot_menu(),

@@ -24,7 +24,7 @@ use super::report::{About, Reporter, Subject};
 use super::source::ReleaseArgs;
 use super::takeover::OldHost;
 use super::upgrade::{self as command, INVENTORY, Target};
-use super::{Ended, MachineArgs, Outcome, SourceArgs, init, inputs, print, say};
+use super::{Ended, MachineArgs, Outcome, SourceArgs, begun, init, inputs, print, say};
 use crate::call::Processes;
 use crate::probe;
 use crate::release_dir::Release;
@@ -256,7 +256,7 @@ enum Host {
     Own(Target),
     Old {
         old: Box<OldHost>,
-        /// Beside it, the system of a takeover that has failed its trial, where it can be read.
+        /// Beside it, what a takeover that has failed its trial left.
         new: Option<Target>,
     },
 }
@@ -276,7 +276,7 @@ fn found(asked: &Asked<'_>, images: &[ImageArg]) -> Result<(Host, MachineFacts),
     };
     let host = match asked.disk(&facts)? {
         Some(disk) => on_disk(&disk, &facts, rest)?,
-        None => Host::Own(Target { facts: command::the_one(&facts.disks)?, rest: Some(rest) }),
+        None => Host::Own(Target { facts: begun::the_one(&facts.disks)?, rest: Some(rest) }),
     };
     Ok((host, facts.machine))
 }
@@ -293,7 +293,8 @@ fn on_disk(disk: &DiskFacts, facts: &HostFacts, rest: Rest) -> Result<Host, Ende
     match (own, old) {
         // Nothing of the failed one needs to be readable.
         (own, Ok(Some(old))) if old.is_taken_up() => {
-            let new = own.ok().flatten().filter(|_| old.is_back());
+            let begun = || begun::on(disk).map(|facts| Target { facts, rest: Some(rest) });
+            let new = own.ok().flatten().or_else(begun).filter(|_| old.is_back());
             Ok(Host::Old { old: Box::new(old), new })
         }
         (Ok(Some(own)), _) => Ok(Host::Own(own)),

@@ -11,7 +11,7 @@ use installer_core::outcome::{DiskState, Exit};
 use installer_core::request::Refusal;
 use installer_core::target::{Inventory, RelPath};
 use installer_core::upgrade::rollback::GiveUp;
-use installer_core::upgrade::{self, Check, UpgradeFacts, UpgradePlan, Wish, asked, role};
+use installer_core::upgrade::{self, UpgradeFacts, UpgradePlan, Wish, asked, role};
 use serde_json::json;
 
 use super::by_answers::{self, Means};
@@ -21,7 +21,7 @@ use super::job::Job;
 use super::show::to_json;
 use super::source::ReleaseArgs;
 use super::takeover::{LayoutArg, OldHost, is_old};
-use super::{Ended, Outcome, give_up, install, print};
+use super::{Ended, Outcome, begun, give_up, install, print};
 use crate::bless::disk_of_root;
 use crate::call::Processes;
 use crate::engine::{Failure, StepError};
@@ -77,19 +77,6 @@ pub(super) struct RollbackArgs {
     json: bool,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
-    /// An image file that carries the host; default: the running dom0, and from the medium or the
-    /// rescue entry the one disk that carries a host.
-    #[arg(long, value_name = "NAME=IMAGE[:4096]")]
-    disk: Vec<ImageArg>,
-    /// And this release: each of its files, by length and SHA-256.
-    #[arg(long, value_name = "DIR")]
-    release: Option<PathBuf>,
-    #[arg(long)]
-    json: bool,
-}
-
 fn rel_path(text: &str) -> Result<RelPath, String> {
     RelPath::new(text.strip_prefix('/').unwrap_or(text)).map_err(|e| e.to_string())
 }
@@ -133,18 +120,31 @@ pub(super) struct Target {
     pub(super) rest: Option<Rest>,
 }
 
+/// Which of the disks is meant.
+type Choose = fn(&[DiskFacts]) -> Result<UpgradeFacts, Ended>;
+
 impl Target {
     /// One of the images, or the running dom0, or, where no host runs, what is on the disks here.
     pub(super) fn find(images: &[ImageArg]) -> Result<Self, Ended> {
+        Self::found(images, the_one)
+    }
+
+    /// The same for what looks at a host, or gives its new system up: beside one of ours also what
+    /// a takeover left that was begun over and cut off.
+    pub(super) fn find_begun(images: &[ImageArg]) -> Result<Self, Ended> {
+        Self::found(images, begun::the_one)
+    }
+
+    fn found(images: &[ImageArg], choose: Choose) -> Result<Self, Ended> {
         if !images.is_empty() {
-            return Ok(Self { facts: the_one(&probed(images)?)?, rest: Some(Rest::Image) });
+            return Ok(Self { facts: choose(&probed(images)?)?, rest: Some(Rest::Image) });
         }
         match std::fs::read_to_string(INVENTORY) {
             Ok(text) => Ok(Self { facts: running(&text)?, rest: None }),
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let facts = probe::probe(&mut Processes)
                     .map_err(|e| Ended::early(Exit::DiskNotFound, &e.to_string()))?;
-                Ok(Self { facts: the_one(&facts.disks)?, rest: Some(Rest::Machine) })
+                Ok(Self { facts: choose(&facts.disks)?, rest: Some(Rest::Machine) })
             }
             Err(e) => Err(Ended::early(Exit::DiskNotFound, &format!("{INVENTORY}: {e}"))),
         }
@@ -292,7 +292,7 @@ pub(super) fn rollback(args: &RollbackArgs) -> Outcome {
         };
         return by_answers::rollback_by(path, &args.disk, command);
     }
-    let target = Target::find(&args.disk)?;
+    let target = Target::find_begun(&args.disk)?;
     if args.check { check(&target, style) } else { roll_back(&target) }
 }
 
@@ -320,37 +320,6 @@ pub(super) fn roll_back(target: &Target) -> Outcome {
     };
     print(&format!("slot {} boots from now on{trial}; slot {} stays\n", plan.to, plan.from));
     Ok(())
-}
-
-pub(super) fn verify(args: &VerifyArgs) -> Outcome {
-    let mut checks = upgrade::verify(&Target::find(&args.disk)?.facts);
-    if let Some(dir) = &args.release {
-        checks.push(release_check(dir));
-    }
-    if args.json {
-        print(&to_json(&checks)?);
-    } else {
-        for Check { what, problems } in &checks {
-            let mark = if problems.is_empty() { "whole" } else { "WRONG" };
-            print(&format!("{mark}  {what}\n"));
-            for problem in problems {
-                print(&format!("         {problem}\n"));
-            }
-        }
-    }
-    let wrong = checks.iter().filter(|check| !check.problems.is_empty()).count();
-    if wrong == 0 {
-        return Ok(());
-    }
-    Err(Ended::early(Exit::NotUpgradeable, &format!("{wrong} of {} are not whole", checks.len())))
-}
-
-fn release_check(dir: &Path) -> Check {
-    let problems = match Release::open(dir) {
-        Ok(release) => release.damaged().iter().map(|(_, error)| error.to_string()).collect(),
-        Err(error) => vec![error.to_string()],
-    };
-    Check { what: format!("release {}", dir.display()), problems }
 }
 
 /// Only says whether the other slot would boot, and what it does not know.

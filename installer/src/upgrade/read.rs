@@ -19,11 +19,18 @@ use partitioner::layout::{Role, Scheme};
 use partitioner::partuuid::DiskId;
 use partitioner::table::{Geometry, Planned, TablePlan};
 use partitioner::takeover::{OLD_BOOT, OLD_ROOT};
-use partitioner::units::{Extent, Lba};
+use partitioner::units::Extent;
+
+mod begun;
+mod filesystem;
+
+pub use begun::begun;
+pub(crate) use filesystem::check;
+use filesystem::{needs_recovery, recorded_errors};
 
 use super::root::{Kind, LiveRoot, Root, SlotRoot, file, text};
 use crate::bless::{BootFiles, StateFileError};
-use crate::call::{Call, Run};
+use crate::call::Run;
 use crate::engine::StepError;
 
 const INVENTORY: &str = "etc/xenhost/inventory.json";
@@ -61,13 +68,6 @@ pub fn read(
         return broken(disk, &inspection).map_or(Ok(None), |what| Err(no(disk, what)));
     };
     let table = table(disk, &inspection, &inventory)?;
-    let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
-    if let Table::Gpt { state, .. } = inspection.table
-        && problems.is_empty()
-        && state != GptState::Whole
-    {
-        problems.push(format!("partition table: {state}"));
-    }
     let boot = table.partition(Role::Boot).ok_or_else(|| no(disk, "it has no boot partition"))?;
     let boot = boot_record(opened.disk(), boot.extent).map_err(|e| no(disk, e))?;
     let mut slots = BTreeMap::new();
@@ -78,8 +78,20 @@ pub fn read(
         }
     }
     let running = live.map(|live| live.slot);
+    let table_problems = table_problems(&inspection);
     let disk = disk.clone();
-    Ok(Some(UpgradeFacts { disk, table_problems: problems, table, boot, slots, running }))
+    Ok(Some(UpgradeFacts { disk, table_problems, table, boot, slots, running }))
+}
+
+fn table_problems(inspection: &Inspection) -> Vec<String> {
+    let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
+    if let Table::Gpt { state, .. } = inspection.table
+        && problems.is_empty()
+        && state != GptState::Whole
+    {
+        problems.push(format!("partition table: {state}"));
+    }
+    problems
 }
 
 /// The root of a slot: the running one through its kernel, the other from its blocks.
@@ -336,58 +348,4 @@ fn missing(root: &dyn Root) -> Vec<String> {
         }
     }
     all
-}
-
-/// How `e2fsck` ends where it found errors and left them (e2fsck(8)).
-const ERRORS_LEFT: i32 = 4;
-
-/// What `e2fsck` finds, which changes nothing.
-pub(crate) fn check(disk: &DiskFacts, extent: Extent, run: &mut dyn Run) -> Option<String> {
-    if disk.path.contains('?') {
-        return Some(format!("{} cannot be checked: its name holds a `?`", disk.path));
-    }
-    let offset = extent.first().byte_offset(disk.block_size)?;
-    // e2fsprogs take what follows a question mark for options.
-    let call = Call::new("e2fsck").arg("-fn").arg(format!("{}?offset={offset}", disk.path));
-    match run.run(&call.accept(ERRORS_LEFT)) {
-        Ok(output) if output.status != ERRORS_LEFT => None,
-        Ok(output) => {
-            let text = output.stdout_text();
-            let said = text.lines().filter(|line| !line.starts_with("Pass "));
-            let said: Vec<&str> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
-            let most = said.len().min(3);
-            Some(said.get(..most).unwrap_or_default().join("; "))
-        }
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-/// Offsets in an ext4 superblock (ext4.h): state, of which bit 1 says that errors were found; the
-/// incompatible features, of which bit 2 says that the journal has to be replayed.
-const SUPERBLOCK: usize = 1024;
-const STATE: usize = SUPERBLOCK + 0x3A;
-const ERRORS_FOUND: u8 = 2;
-const FEATURES: usize = SUPERBLOCK + 0x60;
-const RECOVER: u8 = 4;
-
-/// A mounted file system cannot be checked; what its kernel found is recorded in it.
-fn recorded_errors(disk: &DiskFacts, extent: Extent) -> Option<String> {
-    let found = superblock_bit(disk, extent, STATE, ERRORS_FOUND);
-    found.then(|| "its kernel recorded errors".to_owned())
-}
-
-fn needs_recovery(disk: &DiskFacts, extent: Extent) -> bool {
-    superblock_bit(disk, extent, FEATURES, RECOVER)
-}
-
-/// No superblock, no bit: what cannot be read is told by others.
-fn superblock_bit(disk: &DiskFacts, extent: Extent, at: usize, bit: u8) -> bool {
-    let read = || {
-        let mut opened = open::open_read_only(Path::new(&disk.path), Some(disk.block_size)).ok()?;
-        let mut bytes = vec![0; 4096];
-        let mut window = Window::new(opened.disk(), extent).ok()?;
-        partitioner::block::BlockIo::read(&mut window, Lba::new(0), &mut bytes).ok()?;
-        bytes.get(at).map(|byte| byte & bit != 0)
-    };
-    read().unwrap_or(false)
 }

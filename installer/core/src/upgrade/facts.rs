@@ -44,6 +44,19 @@ impl UpgradeFacts {
             )
         })
     }
+
+    /// What a takeover left that was begun over after a failed trial and cut off before its commit:
+    /// slot a lacks the marker that it gets last.
+    pub fn begun_over(&self) -> Option<String> {
+        let slot = self.boot.state.slot;
+        let is_back = self.boot.state.other == Other::Old && self.boot.gave_way();
+        (is_back && self.running.is_none() && self.slot(slot).complete.is_none()).then(|| {
+            format!(
+                "a takeover has come as far as its trial, and slot {slot} is not whole; the old \
+                 system boots as before"
+            )
+        })
+    }
 }
 
 /// The boot partition's files.

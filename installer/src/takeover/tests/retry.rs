@@ -3,6 +3,7 @@
 use installer_core::bootstate::GIVEN_UP;
 
 use super::*;
+use crate::probe;
 
 const NEW: &str = "boots new from slot a";
 const OLD: &str = "boots old from the old system";
@@ -53,6 +54,44 @@ fn a_takeover_that_failed_its_trial_is_begun_over() {
     }
 }
 
+/// What the commands say of a takeover that was begun over and cut off in slot a; none writes.
+fn check_cut_off(scene: &Scene, kind: Kind) {
+    let before = scene.fingerprint();
+    let page = "schema: xenhost/v1\nmode: rollback\n";
+    let rollback = super::answers::file(scene, page);
+    let by = ["--answers", &rollback];
+    let rows: [(&str, &[&str], Exit, &str); 6] = [
+        ("status", &[], Exit::Done, ""),
+        ("status", &["--json"], Exit::Done, ""),
+        ("verify", &[], Exit::NotUpgradeable, " of 5 are not whole"),
+        ("rollback", &[], Exit::Done, "the old system boots from now on"),
+        ("rollback", &["--check"], Exit::Done, "the old system boots from now on"),
+        ("rollback", &by, Exit::Done, "the old system boots from now on"),
+    ];
+    for (word, more, exit, want) in rows {
+        let (ended, message) = told(scene, word, more);
+        assert_eq!(ended, exit, "{kind:?}: {word} {more:?}: {message}");
+        assert!(message.contains(want), "{kind:?}: {word} {more:?}: {message}");
+    }
+    let disk = probe::probe_image("OLD", &scene.disk(), scene::SIZE, &mut Processes).unwrap();
+    let facts = upgrade::read::begun(&disk, &mut Processes).unwrap().unwrap();
+    let told = crate::cli::told_at_rest(&facts);
+    let (first, rest) = told.split_once('\n').unwrap();
+    assert!(first.starts_with("slot a: ") && !first.contains("0.1.0"), "{told}");
+    let want = "boots: slot a (on trial, 0 tries left), else old, generation 1\n\
+                a takeover has come as far as its trial, and slot a is not whole; the old system \
+                boots as before; run the upgrade again\n";
+    assert_eq!(rest, want, "{kind:?}");
+    let checks = installer_core::upgrade::verify(&facts);
+    let wrong: Vec<&str> = checks
+        .iter()
+        .filter(|check| !check.problems.is_empty())
+        .map(|check| check.what.as_str())
+        .collect();
+    assert_eq!(wrong, ["slot a (on trial): no system"], "{kind:?}");
+    assert!(scene.fingerprint() == before, "{kind:?}: the disk changed");
+}
+
 /// As after a cut: nothing in slot a is needed, and the plan is the same.
 #[test]
 fn what_lies_in_slot_a_does_not_matter() {
@@ -65,6 +104,7 @@ fn what_lies_in_slot_a_does_not_matter() {
         let first = plan.tables.trial.partition(Role::Root).unwrap().extent.first().get();
         let disk = File::options().write(true).open(scene.disk()).unwrap();
         disk.write_all_at(&vec![0; len], first * 512 + at).unwrap();
+        check_cut_off(&scene, kind);
         let again = scene.plan().unwrap();
         assert_eq!(again.failed.as_ref().unwrap().system, None, "{kind:?}");
         assert_eq!(again.digest, plan.digest, "{kind:?}");
