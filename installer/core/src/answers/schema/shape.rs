@@ -117,9 +117,9 @@ pub(super) struct Rollback {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct UpgradeAnswers {
-    /// `modern` permits to divide the disk of a host of another product anew.
+    /// `modern` permits to divide the disk of a host with slots of 4 GiB anew.
     layout: Option<UpgradeLayout>,
-    /// Paths that are carried over beside the usual ones; not of a host that is taken over.
+    /// Paths that are carried over beside the usual ones; not of a host of another product.
     keep: Option<Vec<HostPath>>,
 }
 
