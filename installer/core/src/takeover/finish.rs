@@ -117,8 +117,13 @@ fn steps(facts: &FinishFacts) -> Result<Vec<FinishStep>, Refusal> {
             let copy = [S::CopyOld, S::Verify, S::Other, S::PrepareTable, S::Commit];
             Ok(last(first.into_iter().chain(copy).collect()))
         }
-        // The copy was whole before the boot state named it.
-        Other::B => Ok(last(first.into_iter().chain([S::PrepareTable, S::Commit]).collect())),
+        // The copy was whole before the boot state named it. A cut may have kept one of the two
+        // files from doing so.
+        Other::B => {
+            let other = (!facts.host.boot.copies_agree).then_some(S::Other);
+            let table = [S::PrepareTable, S::Commit];
+            Ok(last(first.into_iter().chain(other).chain(table).collect()))
+        }
         Other::A | Other::None => Err(no(format!(
             "the old system lies in its partition, and the boot state has {} to fall back to",
             state.other.word()

@@ -1,6 +1,8 @@
 //! Takeovers that a power cut ended while the new table was being prepared behind the old one, or
 //! while the block by which it counts was being written.
 
+use installer_core::bootstate::BootState;
+use installer_core::takeover::FinishStep;
 use partitioner::block::BlockIo;
 use partitioner::block::file::FileDisk;
 use partitioner::gpt;
@@ -163,4 +165,33 @@ fn the_same_answers_do_a_torn_commit_again() {
     assert_eq!(by(&keep), (Exit::Done, String::new()));
     assert_eq!(scene.boots(&slots(&scene))[0], NEW);
     assert_eq!(scene.verify(), Exit::Done);
+}
+
+/// It was cut off between the two files of the boot state, or tore one: both name the copy of the
+/// old system in the end.
+#[test]
+fn both_files_of_the_boot_state_are_finished() {
+    let scene = Scene::new(Made::usual(Kind::GptUefi));
+    assert_eq!(scene.upgrade(&["--confirm", &digest(&scene)]), Exit::Done);
+    scene.bless();
+    let facts = finish::read(&scene.own().unwrap(), None, &mut Processes).unwrap().unwrap();
+    let plan = installer_core::takeover::finish::plan(&facts).unwrap();
+    let fence = partitioner::takeover::final_write_set(&facts.again.takeover);
+    let mut host = crate::host::image::ImageHost::open(&scene.disk(), SIZE, fence).unwrap();
+    let cancel = Cancel::default();
+    let mut stop = |event| {
+        if matches!(event, Event::StepBegun { title, .. } if title == FinishStep::Other.title()) {
+            cancel.set();
+        }
+    };
+    finish::run(&plan, &mut host, &cancel, &mut stop).unwrap_err();
+    drop(host);
+    scene.boot_state(|files| {
+        let before = files.state().unwrap();
+        assert_eq!(before.other, Other::B);
+        files.commit_copy(BootState { other: Other::Old, ..before }).unwrap();
+    });
+    assert_eq!(scene.finish(), Exit::Done);
+    assert_eq!(scene.verify(), Exit::Done);
+    check_finished(&scene);
 }
