@@ -8,7 +8,7 @@ use partitioner::units::Extent;
 
 use crate::epochs::{Epoch, Step};
 use crate::image::{Image, Overlay, View};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Untouched};
 use crate::stamps::SECRET;
 
 /// What must not be, and in which step.
@@ -72,7 +72,8 @@ impl<'a> Promises<'a> {
         let overlay = Overlay::new();
         let view = View { image: &scenario.old, overlay: &overlay };
         let initial = scenario.machine().boot(&view).outcome;
-        let stray = stray(scenario);
+        let Scenario { steps, untouched, secret_in, .. } = scenario;
+        let stray = stray(steps, scenario.old.block_bytes(), untouched, secret_in);
         Self { scenario, initial, durable: Progress::Old, step: String::new(), stray }
     }
 
@@ -100,7 +101,9 @@ impl<'a> Promises<'a> {
 
     fn check(&self, view: &View<'_>, booted: &Booted) -> Result<Progress, String> {
         let progress = self.progress(&booted.outcome)?;
-        copies(view, self.scenario)?;
+        if self.scenario.has_gpt {
+            copies(view)?;
+        }
         if let Outcome::Boots { warnings, .. } = &booted.outcome {
             if warnings.contains(&Warning::StateLost) {
                 return Err("neither copy of the boot state can be read".to_owned());
@@ -137,12 +140,17 @@ impl<'a> Promises<'a> {
     }
 }
 
-/// The first write of the run to blocks that stay as they are, or of a secret to where everyone
-/// may read it.
-fn stray(scenario: &Scenario) -> Option<Violation> {
-    let unit = u64::try_from(scenario.old.block_bytes()).unwrap_or(u64::MAX);
-    let begins = |name: &str| scenario.steps.iter().position(|step| step.name == name);
-    for (number, step) in scenario.steps.iter().enumerate() {
+/// The first write of a run to blocks that stay as they are, or of a secret to where everyone may
+/// read it: that is, outside of these root file systems. A block has so many bytes.
+pub fn stray(
+    steps: &[Step],
+    block_bytes: usize,
+    untouched: &[Untouched],
+    secret_in: &[Extent],
+) -> Option<Violation> {
+    let unit = u64::try_from(block_bytes).unwrap_or(u64::MAX);
+    let begins = |name: &str| steps.iter().position(|step| step.name == name);
+    for (number, step) in steps.iter().enumerate() {
         for entry in &step.entries {
             let (extent, bytes) = match entry {
                 Entry::Write { first, bytes } => {
@@ -153,12 +161,12 @@ fn stray(scenario: &Scenario) -> Option<Violation> {
                 Entry::Flush | Entry::Mark(_) => continue,
             };
             let Some(extent) = extent else { continue };
-            let kept = scenario.untouched.iter().find(|kept| {
+            let kept = untouched.iter().find(|kept| {
                 let over = kept.until.and_then(begins).is_some_and(|begin| begin <= number);
                 !over && kept.extent.overlaps(extent)
             });
             let has_secret = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
-            let at_home = scenario.secret_in.iter().any(|root| root.contains(extent));
+            let at_home = secret_in.iter().any(|root| root.contains(extent));
             let what = match kept {
                 Some(kept) => format!("blocks {extent} are written, {} stay", kept.extent),
                 None if has_secret && !at_home => format!("a secret goes to blocks {extent}"),
@@ -171,8 +179,8 @@ fn stray(scenario: &Scenario) -> Option<Violation> {
 }
 
 /// At most one copy of a GPT that counts is damaged.
-fn copies(view: &View<'_>, scenario: &Scenario) -> Result<(), String> {
-    if !Mbr::read(view).is_some_and(|mbr| mbr.is_protective()) || !scenario.has_gpt {
+pub fn copies(view: &View<'_>) -> Result<(), String> {
+    if !Mbr::read(view).is_some_and(|mbr| mbr.is_protective()) {
         return Ok(());
     }
     let last = view.blocks() - 1;

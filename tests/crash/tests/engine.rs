@@ -19,6 +19,8 @@ use installer_core::bootstate::Slot;
 
 #[path = "engine/again.rs"]
 mod again;
+#[path = "engine/commands.rs"]
+mod commands;
 #[path = "engine/disk.rs"]
 mod disk;
 #[path = "engine/faults.rs"]

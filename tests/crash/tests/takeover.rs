@@ -1,8 +1,9 @@
 //! The installer's own takeover, bless and finish on the recording device: real file systems, a
 //! repository of a real LVM, and every cut. The same for a takeover that is begun over after its
-//! trial has failed. What was cut is begun again by the command itself, and cut a second time.
+//! trial has failed. What was cut is begun again by the command itself, and cut a second time. And
+//! long lives of such hosts.
 //!
-//! `CRASH_SEED` chooses the random states.
+//! `CRASH_SEED` chooses the random states and lives, `CRASH_LIVES` how many of these there are.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::unwrap_used,
@@ -19,10 +20,24 @@ use crash_explorer::scenario::Scenario;
 #[path = "takeover/again.rs"]
 mod again;
 #[allow(dead_code, reason = "the engine's other tests use it too")]
+#[path = "engine/commands.rs"]
+mod commands;
+#[allow(dead_code, reason = "the engine's other tests use it too")]
 #[path = "engine/disk.rs"]
 mod disk;
+#[path = "takeover/events.rs"]
+mod events;
 #[path = "takeover/lab.rs"]
 mod lab;
+#[path = "takeover/life.rs"]
+mod life;
+#[path = "takeover/lives.rs"]
+mod lives;
+#[allow(dead_code, reason = "the engine's other tests use it too")]
+#[path = "engine/releases.rs"]
+mod releases;
+#[path = "engine/running.rs"]
+mod running;
 #[allow(dead_code, reason = "shared with the tests of the installer")]
 #[path = "../../../installer/src/takeover/tests/scene.rs"]
 mod scene;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use crash_explorer::image::{Block, Image};
 use partitioner::block::BlockIo;
 use partitioner::block::file::FileDisk;
-use partitioner::block::recorder::{Log, Recorder};
 use partitioner::units::{BlockSize, Bytes};
 use rustix::fs::{SeekFrom, seek};
 use tempfile::TempDir;
@@ -33,12 +32,7 @@ impl Scratch {
         disk
     }
 
-    /// A place for other files.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The file. It holds what is on the disk after [`Self::put`] or [`Self::record`].
+    /// The file. It holds what is on the disk after [`Self::put`].
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("disk.img")
     }
@@ -55,15 +49,6 @@ impl Scratch {
     /// The file as a device.
     pub(crate) fn device(&self) -> Box<dyn BlockIo> {
         Box::new(FileDisk::open(&self.path(), BLOCK).unwrap())
-    }
-
-    /// Puts the disk into the file, and gives the file as a device that records. The disk stays as
-    /// it is.
-    pub(crate) fn record(&self) -> (Recorder, Log) {
-        self.put();
-        let recorder = Recorder::new(self.device());
-        let log = recorder.log();
-        (recorder, log)
     }
 
     /// Takes over what the file holds.

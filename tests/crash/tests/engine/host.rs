@@ -1,41 +1,35 @@
 //! A tiny host on an image file: installed, upgraded, blessed and rolled back by the real code,
 //! with every write to the disk recorded.
 
-use std::fs;
 use std::path::Path;
 
-use crash_explorer::epochs::{Step, performed, steps};
-use installer::bless::{self, BootFiles, Limits};
-use installer::call::{Call, Processes, Run};
+use crash_explorer::epochs::{Step, performed};
+use installer::bless;
+use installer::call::Processes;
 use installer::cancel::Cancel;
-use installer::engine::Failure;
+use installer::engine::{self, Failure};
 use installer::host::image::ImageHost;
 use installer::ports::Host;
+use installer::probe;
 use installer::release_dir::Release;
-use installer::upgrade::root::SlotRoot;
-use installer::upgrade::{self, AtRest, read, rollback};
-use installer::{engine, probe};
 use installer_core::bootstate::Slot;
 use installer_core::event::Event;
 use installer_core::facts::{Firmware, HostFacts, MachineFacts};
 use installer_core::request::{self, Refusal};
-use installer_core::upgrade::{self as core, UpgradeFacts, UpgradePlan, Wish};
+use installer_core::upgrade::{self as core, UpgradeFacts, UpgradePlan};
 use installer_core::values::Redactor;
 use installer_core::{answers, plan};
 use partitioner::block::BlockIo;
-use partitioner::block::window::Window;
 use partitioner::ids::Ids;
 use partitioner::layout::Role;
 use partitioner::table::{TablePlan, write_set};
 use partitioner::units::{Bytes, Extent};
 
+use super::commands;
 use super::disk::{BLOCK, Scratch};
 use super::releases::{VERSIONS, release};
-use super::running::{Health, Running};
+use super::running::Health;
 use super::testing::{ANSWERS, TinyRelease};
-
-const INVENTORY: &str = "etc/xenhost/inventory.json";
-const BLESSED: &str = "var/lib/xenhost/blessed.json";
 
 /// What decides a host's table.
 #[derive(Clone, Copy, Debug)]
@@ -132,15 +126,13 @@ impl TinyHost {
 
     /// Reads the file as it is.
     fn facts(&self) -> UpgradeFacts {
-        let disk = probe::probe_image("SN42", &self.disk.path(), BLOCK, &mut Processes).unwrap();
-        read::read(&disk, None, &mut Processes).unwrap().unwrap()
+        commands::own("SN42", &self.disk.path()).unwrap()
     }
 
     /// The plan of an upgrade.
     pub(crate) fn plan(&self, number: usize) -> Result<UpgradePlan, Refusal> {
         self.disk.put();
-        let release = Release::open(self.release_dir(number)).unwrap();
-        core::plan(&self.facts(), release.manifest(), &Wish::default())
+        commands::plan(&self.facts(), self.release_dir(number))
     }
 
     /// Performs an upgrade on a device of the file, in a host that may be dressed up. The disk
@@ -152,63 +144,36 @@ impl TinyHost {
         device: Box<dyn BlockIo>,
         dress: &dyn Fn(ImageHost) -> Box<dyn Host>,
         cancel: &Cancel,
-        mut tell: impl FnMut(Event),
+        tell: impl FnMut(Event),
     ) -> Result<(), Failure> {
-        let release = Release::open(self.release_dir(number)).unwrap();
-        let host = ImageHost::on(device, &self.disk.path(), plan.write_set()).unwrap();
-        let roles = [plan.role(), core::role(plan.from)];
-        let mut site = AtRest::on(dress(host), &plan.facts, roles).unwrap();
-        upgrade::run(plan, &release, &mut site, cancel, &mut tell)
+        let (path, job) = (self.disk.path(), (plan, self.release_dir(number)));
+        commands::attempt(job, (&path, device), dress, cancel, tell)
     }
 
     /// Performs an upgrade and gives what it wrote; the disk stays as it was.
     pub(crate) fn upgrade(&self, number: usize) -> Result<(UpgradePlan, Vec<Step>), Refusal> {
         let plan = self.plan(number)?;
-        let (recorder, log) = self.disk.record();
-        let (device, cancel) = (Box::new(recorder), Cancel::default());
-        let as_it_is = |host| -> Box<dyn Host> { Box::new(host) };
-        self.attempt(&plan, number, device, &as_it_is, &cancel, |event| {
-            if let Event::StepBegun { title, .. } = event {
-                log.mark(&title);
-            }
-        })
-        .unwrap();
-        Ok((plan, steps(&log.entries())))
+        let steps = commands::upgrade(&plan, self.release_dir(number), &self.disk.path());
+        Ok((plan, steps))
     }
 
     /// The same for a rollback.
     pub(crate) fn rollback(&self) -> Result<Vec<Step>, Refusal> {
-        let (recorder, log) = self.disk.record();
-        let facts = self.facts();
-        let plan = core::rollback::plan(&facts)?;
-        let fence = facts.boot.extents.clone();
-        let host = ImageHost::on(Box::new(recorder), &self.disk.path(), fence).unwrap();
-        let roles = [Role::Backup, Role::Root];
-        let mut site = AtRest::on(Box::new(host), &facts, roles).unwrap();
-        log.mark("rollback");
-        rollback::perform(&plan, &mut site).unwrap();
-        Ok(steps(&log.entries()))
+        self.disk.put();
+        commands::rollback(&self.facts(), &self.disk.path())
     }
 
     /// The system in `slot` runs and judges itself.
     pub(crate) fn bless(&self, slot: Slot, health: Health) -> (bless::Outcome, Vec<Step>) {
-        let (recorder, log) = self.disk.record();
-        let extent = self.extent(core::role(slot));
-        let root = SlotRoot::open(&self.disk.path(), BLOCK, extent).unwrap();
-        log.mark("bless");
-        let device = (recorder, self.extent(Role::Boot));
-        let mut world = Running::new(&root, &[INVENTORY, BLESSED], health, device);
-        let outcome = bless::bless(&mut world, Limits::DEFAULT).unwrap();
-        (outcome, steps(&log.entries()))
+        self.disk.put();
+        let places = (self.extent(core::role(slot)), self.extent(Role::Boot));
+        commands::bless(&self.disk.path(), places, health)
     }
 
     /// What GRUB does before it starts a system on trial.
     pub(crate) fn count(&self, tries: u8) -> Vec<Step> {
-        let (mut recorder, log) = self.disk.record();
-        log.mark("count");
-        let window = Window::new(&mut recorder, self.extent(Role::Boot)).unwrap();
-        BootFiles::open(Box::new(window)).unwrap().write_tries(tries).unwrap();
-        steps(&log.entries())
+        self.disk.put();
+        commands::count(&self.disk.path(), self.extent(Role::Boot), tries)
     }
 
     /// The state, and the count of a trial, as the disk has them.
@@ -225,15 +190,7 @@ impl TinyHost {
     /// The running system keeps what bless told it to: the file that says so.
     pub(crate) fn remember(&mut self, slot: Slot) {
         self.disk.put();
-        let source = self.disk.folder().join("blessed.json");
-        fs::write(&source, "{}\n").unwrap();
-        let script = self.disk.folder().join("script");
-        fs::write(&script, format!("rm {BLESSED}\nwrite {} {BLESSED}\n", source.display()))
-            .unwrap();
-        let offset = self.extent(core::role(slot)).first().byte_offset(BLOCK).unwrap();
-        let disk = format!("{}?offset={offset}", self.disk.path().display());
-        let call = Call::new("debugfs").args(["-w", "-f"]).arg(&script).arg(disk).accept(1);
-        Processes.run(&call).unwrap();
+        commands::remember(&self.disk.path(), self.extent(core::role(slot)));
         self.disk.take();
     }
 }

@@ -1,5 +1,6 @@
 //! An old host in a file, and the commands on it, with every write recorded.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use boot_oracle::system::RootArgument;
@@ -13,29 +14,27 @@ use installer::call::Processes;
 use installer::cancel::Cancel;
 use installer::host::image::ImageHost;
 use installer::release_dir::Release;
-use installer::{probe, takeover, upgrade};
+use installer::{probe, takeover};
 use installer_core::bootstate::{Slot, Trial};
-use installer_core::event::Event;
 use installer_core::outcome::Exit;
-use installer_core::takeover::{TakeoverPlan, finish};
-use installer_core::upgrade::UpgradeFacts;
-use partitioner::block::file::FileDisk;
-use partitioner::block::recorder::{Log, Recorder};
-use partitioner::block::window::Window;
-use partitioner::ids::Guid;
+use installer_core::request::Refusal;
+use installer_core::takeover::{TakeoverFacts, TakeoverPlan, TrialFacts, finish};
+use installer_core::target::Inventory;
+use installer_core::upgrade::{UpgradeFacts, role};
+use partitioner::installations::Product;
 use partitioner::layout::{LayoutName, Role};
 use partitioner::partuuid::PartUuid;
 use partitioner::table::TablePlan;
 use partitioner::takeover::{Takeover, final_write_set, kept};
 use partitioner::units::Extent;
 
-use super::disk;
-use super::scene::{self, Kind, Made, SIZE, Scene};
+use super::scene::{self, Kind, Made, Scene};
 use super::systems::{ByPlace, Whole};
 use super::testing::{TinyRelease, dom0_with, noise};
+use super::{commands, disk};
 
 /// From this step on the old system's place is given up.
-const LOGS: &str = "make the file system on logs";
+pub(crate) const LOGS: &str = "make the file system on logs";
 
 /// An old host whose takeover is recorded.
 pub(crate) struct Lab {
@@ -44,14 +43,6 @@ pub(crate) struct Lab {
     pub(crate) old: Image,
     /// As every run lays them out.
     pub(crate) tables: Takeover,
-}
-
-fn tell(log: &Log) -> impl FnMut(Event) {
-    |event| {
-        if let Event::StepBegun { title, .. } = event {
-            log.mark(&title);
-        }
-    }
 }
 
 /// With a mark of its own, and no larger than it must be: each of its blocks is compared in each
@@ -64,7 +55,14 @@ fn release(seed: u64) -> TinyRelease {
     TinyRelease::of_bytes(&dom0_with(dir.path(), &noise(seed, 1 << 18)))
 }
 
-fn extent(table: &TablePlan, role: Role) -> Extent {
+/// By the PARTUUID of its slot.
+pub(crate) fn by_partuuid(inventory: &Inventory, slot: Slot) -> RootArgument {
+    let id = inventory.partuuid[&format!("root_{slot}")];
+    let PartUuid::Gpt(id) = id else { panic!("a GPT") };
+    RootArgument::PartUuid(id.to_gpt_bytes())
+}
+
+pub(crate) fn extent(table: &TablePlan, role: Role) -> Extent {
     table.partition(role).unwrap().extent
 }
 
@@ -88,36 +86,35 @@ impl Lab {
         image.dump(&self.scene.disk()).unwrap();
     }
 
-    fn record(&self) -> (Recorder, Log) {
-        let disk = FileDisk::open(&self.scene.disk(), SIZE).unwrap();
-        let recorder = Recorder::new(Box::new(disk));
-        let log = recorder.log();
-        (recorder, log)
-    }
-
     /// `upgrade`: the takeover, or its begin after a trial that has failed.
     pub(crate) fn take_over(&self) -> Vec<Step> {
-        let release = Release::open(self.scene.release.dir()).unwrap();
-        self.take_over_by(&self.scene.plan().unwrap(), &release)
+        self.take_over_by(&self.scene.plan().unwrap(), self.scene.release.dir())
     }
 
-    fn take_over_by(&self, plan: &TakeoverPlan, release: &Release) -> Vec<Step> {
+    /// The same by a plan of this release.
+    pub(crate) fn take_over_by(&self, plan: &TakeoverPlan, release: &Path) -> Vec<Step> {
         let (path, cancel) = (self.scene.disk(), Cancel::default());
-        let (recorder, log) = self.record();
+        let release = Release::open(release).unwrap();
+        let (recorder, log) = commands::record(&path);
         let mut host = ImageHost::on(Box::new(recorder), &path, plan.write_set()).unwrap();
-        takeover::run(plan, release, &mut host, &cancel, &mut tell(&log)).unwrap();
+        takeover::run(plan, &release, &mut host, &cancel, &mut commands::tell(&log)).unwrap();
         drop(host);
         steps(&log.entries())
     }
 
+    /// Where the boot partition lies, in both tables.
+    pub(crate) fn boot(&self) -> Extent {
+        extent(&self.tables.trial, Role::Boot)
+    }
+
+    /// Where a slot lies, in both tables.
+    pub(crate) fn slot(&self, slot: Slot) -> Extent {
+        extent(&self.tables.trial, role(slot))
+    }
+
     /// What is written to the boot state beside the commands: by bless, and by the boot loader.
     fn boot_state(&self, what: &str, change: impl FnOnce(&mut BootFiles<'_>)) -> Vec<Step> {
-        let (mut recorder, log) = self.record();
-        log.mark(what);
-        let boot = extent(&self.tables.trial, Role::Boot);
-        let window = Window::new(&mut recorder, boot).unwrap();
-        change(&mut BootFiles::open(Box::new(window)).unwrap());
-        steps(&log.entries())
+        commands::boot_state(&self.scene.disk(), self.boot(), what, change)
     }
 
     pub(crate) fn bless(&self) -> Vec<Step> {
@@ -138,21 +135,30 @@ impl Lab {
 
     /// `finish`, if it has anything to do.
     pub(crate) fn finish(&self) -> Vec<Step> {
+        match self.try_finish() {
+            Ok(steps) => steps,
+            Err(refusal) if refusal.exit == Exit::Done => Vec::new(),
+            Err(refusal) => panic!("{refusal:?}"),
+        }
+    }
+
+    /// `finish`, or why not.
+    pub(crate) fn try_finish(&self) -> Result<Vec<Step>, Refusal> {
         let (path, cancel) = (self.scene.disk(), Cancel::default());
-        let own = self.own().unwrap();
-        let facts = takeover::finish::read(&own, None, &mut Processes).unwrap().unwrap();
-        let Ok(plan) = finish::plan(&facts) else { return Vec::new() };
-        let (recorder, log) = self.record();
-        let fence = final_write_set(&facts.again.takeover);
+        let no_own = || Refusal::new(Exit::NotUpgradeable, "no host of ours");
+        let own = self.own().ok_or_else(no_own)?;
+        let facts = takeover::finish::read(&own, None, &mut Processes)?;
+        let plan = finish::plan(facts.as_ref().ok_or_else(no_own)?)?;
+        let (recorder, log) = commands::record(&path);
+        let fence = final_write_set(&plan.facts.again.takeover);
         let mut host = ImageHost::on(Box::new(recorder), &path, fence).unwrap();
-        takeover::finish::run(&plan, &mut host, &cancel, &mut tell(&log)).unwrap();
-        steps(&log.entries())
+        takeover::finish::run(&plan, &mut host, &cancel, &mut commands::tell(&log)).unwrap();
+        Ok(steps(&log.entries()))
     }
 
     /// A host of ours, as far as one can be read.
-    fn own(&self) -> Option<UpgradeFacts> {
-        let disk = probe::probe_image("OLD", &self.scene.disk(), SIZE, &mut Processes).unwrap();
-        upgrade::read::read(&disk, None, &mut Processes).ok().flatten()
+    pub(crate) fn own(&self) -> Option<UpgradeFacts> {
+        commands::own("OLD", &self.scene.disk())
     }
 
     /// `upgrade` has something to do, whether the disk is divided anew or not.
@@ -191,41 +197,81 @@ impl Lab {
         all
     }
 
+    /// What the firmware has of the old host: an entry that goes on working.
+    pub(crate) fn entries(&self) -> Vec<BootEntry> {
+        let (kind, boot) = (self.scene.made.kind, self.tables.trial.partition(Role::Boot));
+        let folder = if kind.is_own() { "xenhost" } else { "xenserver" };
+        let entry = boot.map(|boot| BootEntry {
+            partition: boot.guid.to_gpt_bytes(),
+            number: boot.number,
+            path: format!("EFI/{folder}/grubx64.efi"),
+        });
+        entry.filter(|_| kind.firmware() == Firmware::Uefi).into_iter().collect()
+    }
+
+    /// What is whole where, at the end of a run: the old system and its copy, and slot a.
+    pub(crate) fn whole(&self, end: &Image) -> Vec<Whole> {
+        let own = self.own().unwrap();
+        let inventory = own.slot(Slot::A).inventory.unwrap();
+        let new = Whole::of(end, self.slot(Slot::A), "new", by_partuuid(&inventory, Slot::A));
+        vec![new, self.copy_whole(end), self.old_whole()]
+    }
+
+    /// The old system where it always was.
+    pub(crate) fn old_whole(&self) -> Whole {
+        let root = if self.scene.made.kind.is_own() {
+            RootArgument::FsUuid(self.scene.old_uuid)
+        } else {
+            RootArgument::Label(scene::LABEL.to_owned())
+        };
+        Whole::of(&self.old, extent(&self.tables.trial, Role::OldRoot), "old", root)
+    }
+
+    /// Its copy in slot b.
+    pub(crate) fn copy_whole(&self, end: &Image) -> Whole {
+        let own = self.own().unwrap();
+        let inventory = own.slot(Slot::A).inventory.unwrap();
+        let label = || installer_core::target::label("oldroot", inventory.disk_id);
+        let root = if self.scene.made.kind.is_own() {
+            by_partuuid(&inventory, Slot::B)
+        } else {
+            RootArgument::Label(label())
+        };
+        Whole::of(end, self.slot(Slot::B), "old", root)
+    }
+
+    /// The old host that `upgrade` takes over, whether it begins, begins over, or goes on. The
+    /// same choice as the command's.
+    pub(crate) fn to_take_over(&self) -> Result<Option<TakeoverFacts>, Refusal> {
+        let path = self.scene.disk();
+        let disk = probe::probe_image("OLD", &path, disk::BLOCK, &mut Processes).unwrap();
+        let old = takeover::read::read(&disk, None, &mut Processes);
+        let is_own = match &old {
+            Ok(Some(facts)) => {
+                let hosts = &facts.report.installations;
+                hosts.iter().any(|host| host.product == Product::Xenhost)
+            }
+            Ok(None) | Err(_) => self.own().is_some(),
+        };
+        let is_taken_up =
+            |old: &TakeoverFacts| old.trial.as_ref().is_some_and(TrialFacts::is_taken_up);
+        if is_own && !matches!(&old, Ok(Some(old)) if is_taken_up(old)) {
+            return Ok(None);
+        }
+        old
+    }
+
     /// What began on `old` and was run to its end, with what may boot on the way. The file is as
     /// it was left.
     pub(crate) fn scenario(&self, what: &str, old: &Image, steps: Vec<Step>) -> Scenario {
         let end = performed(old, &steps);
         let (kind, tables) = (self.scene.made.kind, &self.tables);
-        let (a, b) = (extent(&tables.trial, Role::Root), extent(&tables.trial, Role::Backup));
+        let (a, b) = (self.slot(Slot::A), self.slot(Slot::B));
         let old_root = extent(&tables.trial, Role::OldRoot);
         let own = self.own().unwrap();
         let inventory = own.slot(Slot::A).inventory.unwrap();
-        let PartUuid::Gpt(root_a) = inventory.partuuid["root_a"] else { panic!("a GPT") };
-        let PartUuid::Gpt(root_b) = inventory.partuuid["root_b"] else { panic!("a GPT") };
-        let by_id = |id: Guid| RootArgument::PartUuid(id.to_gpt_bytes());
-        let label = |text: &str| RootArgument::Label(text.to_owned());
-        let copy = installer_core::target::label("oldroot", inventory.disk_id);
-        let (copied_by, old_by) = if kind.is_own() {
-            (by_id(root_b), RootArgument::FsUuid(self.scene.old_uuid))
-        } else {
-            (label(&copy), label(scene::LABEL))
-        };
-        let mut systems = ByPlace(vec![
-            Whole::of(&end, a, "new", by_id(root_a)),
-            Whole::of(&end, b, "old", copied_by),
-            Whole::of(&self.old, old_root, "old", old_by),
-        ]);
+        let mut systems = ByPlace(self.whole(&end));
         systems.leave_out(old, &steps);
-        let boot = own.table.partition(Role::Boot).unwrap();
-        let entry = BootEntry {
-            partition: boot.guid.to_gpt_bytes(),
-            number: boot.number,
-            path: format!(
-                "EFI/{}/grubx64.efi",
-                if kind.is_own() { "xenhost" } else { "xenserver" }
-            ),
-        };
-        let is_uefi = kind.firmware() == Firmware::Uefi;
         let old_parts = kept(tables).into_iter();
         let mut untouched: Vec<Untouched> =
             old_parts.map(|extent| Untouched { extent, until: Some(LOGS) }).collect();
@@ -237,9 +283,9 @@ impl Lab {
             old: old.clone(),
             steps,
             keeps_old: true,
-            entry_must_match: is_uefi,
+            entry_must_match: kind.firmware() == Firmware::Uefi,
             has_gpt: true,
-            entries: if is_uefi { vec![entry] } else { Vec::new() },
+            entries: self.entries(),
             known: self.scene.known(),
             systems: Arc::new(systems),
             slots: boot_oracle::Slots {

@@ -14,22 +14,17 @@ use partitioner::units::Extent;
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
     span: Span,
-    version: &'static str,
+    version: String,
     root: RootArgument,
     blocks: BTreeMap<u64, Arc<[u8]>>,
 }
 
-/// Systems by their place, compared block by block.
+/// Systems by their place, compared block by block. One place may know several.
 #[derive(Clone, Debug)]
 pub(crate) struct ByPlace(pub(crate) Vec<Whole>);
 
 impl Whole {
-    pub(crate) fn of(
-        image: &Image,
-        extent: Extent,
-        version: &'static str,
-        root: RootArgument,
-    ) -> Self {
+    pub(crate) fn of(image: &Image, extent: Extent, version: &str, root: RootArgument) -> Self {
         let within = extent.first().get()..=extent.last().get();
         let used = image.used().filter(|(lba, _)| within.contains(lba));
         let blocks = used.filter_map(|(lba, block)| match block {
@@ -37,10 +32,10 @@ impl Whole {
             Block::Unreadable => None,
         });
         let span = Span::new(extent.first().get(), extent.blocks());
-        Self { span, version, root, blocks: blocks.collect() }
+        Self { span, version: version.to_owned(), root, blocks: blocks.collect() }
     }
 
-    fn is_whole(&self, disk: &dyn Disk) -> bool {
+    pub(crate) fn is_whole(&self, disk: &dyn Disk) -> bool {
         let mut have = vec![0; disk.block_bytes()];
         self.blocks
             .iter()
@@ -49,6 +44,29 @@ impl Whole {
 }
 
 impl ByPlace {
+    /// What lies there whole on this image.
+    fn at(&self, image: &Image, place: Extent) -> Option<&Whole> {
+        let overlay = Overlay::new();
+        let view = View { image, overlay: &overlay };
+        let here = |one: &&Whole| one.span.first == place.first().get() && one.is_whole(&view);
+        self.0.iter().find(here)
+    }
+
+    pub(crate) fn version_at(&self, image: &Image, place: Extent) -> Option<String> {
+        self.at(image, place).map(|one| one.version.clone())
+    }
+
+    pub(crate) fn root_at(&self, image: &Image, place: Extent) -> Option<RootArgument> {
+        self.at(image, place).map(|one| one.root.clone())
+    }
+
+    /// Keeps what is whole on this image.
+    pub(crate) fn forget(&mut self, image: &Image) {
+        let overlay = Overlay::new();
+        let view = View { image, overlay: &overlay };
+        self.0.retain(|one| one.is_whole(&view));
+    }
+
     /// What no step writes is as it was in every state: it is compared here, and not once more.
     pub(crate) fn leave_out(&mut self, old: &Image, steps: &[Step]) {
         let all = epochs(old, steps);
@@ -73,9 +91,11 @@ impl ByPlace {
 
 impl Systems for ByPlace {
     fn look(&self, disk: &dyn Disk, span: Span) -> Result<System, String> {
-        let here = self.0.iter().find(|one| one.span.first == span.first);
-        let here = here.ok_or_else(|| format!("no system is to lie at {}", span.first))?;
-        let whole = here.is_whole(disk);
-        Ok(System { version: here.version.to_owned(), root: here.root.clone(), whole })
+        let mut here = self.0.iter().filter(|one| one.span.first == span.first).peekable();
+        let first = here.peek().copied();
+        let first = first.ok_or_else(|| format!("no system is to lie at {}", span.first))?;
+        let whole = here.find(|one| one.is_whole(disk));
+        let one = whole.unwrap_or(first);
+        Ok(System { version: one.version.clone(), root: one.root.clone(), whole: whole.is_some() })
     }
 }
