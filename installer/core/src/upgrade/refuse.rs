@@ -31,7 +31,8 @@ pub(super) fn table(facts: &UpgradeFacts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The slot that stays. A trial that failed is over in fact: the other system runs again.
+/// The slot that stays. A trial that failed is over in fact: the other system runs again. So it is
+/// where a cut has torn the count of tries, for the boot loader starts the other system then.
 pub(super) fn base(facts: &UpgradeFacts) -> Result<Slot, Refusal> {
     let state = facts.boot.state;
     if facts.table.partition(Role::OldRoot).is_some() && state.trial == Trial::Over {
@@ -42,8 +43,8 @@ pub(super) fn base(facts: &UpgradeFacts) -> Result<Slot, Refusal> {
     }
     let chosen = match (state.trial, state.other, facts.boot.tries) {
         (Trial::Over, _, _) => state.slot,
-        (Trial::Pending, Other::A, Some(0)) => Slot::A,
-        (Trial::Pending, Other::B, Some(0)) => Slot::B,
+        (Trial::Pending, Other::A, Some(0) | None) => Slot::A,
+        (Trial::Pending, Other::B, Some(0) | None) => Slot::B,
         (Trial::Pending, Other::Old, Some(0)) if facts.running.is_none() => {
             let what = format!(
                 "the takeover of this host has failed its trial: no try of slot {} is left, and \

@@ -83,12 +83,14 @@ fn the_digest_covers_what_is_lost() {
 
 #[test]
 fn a_failed_trial_is_overwritten_from_the_system_that_runs_again() {
-    let mut facts = upgraded();
-    facts.boot.state = BootState { trial: Trial::Pending, ..facts.boot.state };
-    facts.boot.tries = Some(0);
-    facts.running = Some(Slot::A);
-    let plan = plan(&facts, &manifest(), &Wish::default()).unwrap();
-    assert_eq!((plan.from, plan.into), (Slot::A, Slot::B));
+    // A count that cannot be read starts the system before as well.
+    for tries in [Some(0), None] {
+        let mut facts = upgraded();
+        facts.boot.state = BootState { trial: Trial::Pending, ..facts.boot.state };
+        (facts.boot.tries, facts.running) = (tries, Some(Slot::A));
+        let plan = plan(&facts, &manifest(), &Wish::default()).unwrap();
+        assert_eq!((plan.from, plan.into), (Slot::A, Slot::B));
+    }
 }
 
 type Spoil = fn(&mut UpgradeFacts, &mut Manifest);
