@@ -1,7 +1,7 @@
 //! The states that a cut can leave: every prefix, subsets of what was not flushed, torn blocks,
 //! and each of them after the firmware has repaired what it found damaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::Random;
@@ -64,6 +64,21 @@ pub struct Report {
     pub violations: Vec<(usize, Violation)>,
 }
 
+impl Report {
+    /// What came of another run, counted with this one.
+    pub fn add(&mut self, other: Self) {
+        let Self { states, outcomes, torn_lba0, torn, repaired, violations } = other;
+        self.states += states;
+        self.torn_lba0 += torn_lba0;
+        self.torn += torn;
+        self.repaired += repaired;
+        self.violations.extend(violations);
+        for (what, count) in outcomes {
+            *self.outcomes.entry(what).or_default() += count;
+        }
+    }
+}
+
 /// Makes and judges the states of a run.
 pub fn explore(old: &Image, steps: &[Step], judge: &mut dyn Judge, budget: Budget) -> Report {
     let epochs = epochs(old, steps);
@@ -81,7 +96,10 @@ pub fn explore(old: &Image, steps: &[Step], judge: &mut dyn Judge, budget: Budge
             if budget.only.is_some_and(|only| only != this) {
                 continue;
             }
-            if EXHAUSTIVE < epoch.atoms.len() && !chosen.next().is_multiple_of(budget.one_of) {
+            let by_chance = EXHAUSTIVE < epoch.atoms.len()
+                && !is_apart(epoch, &recipe)
+                && !is_critical(epoch, &recipe);
+            if by_chance && !chosen.next().is_multiple_of(budget.one_of) {
                 continue;
             }
             let overlay = lay(epoch, &recipe);
@@ -224,6 +242,7 @@ fn recipes(index: usize, epoch: &Epoch, share: usize, random: &mut Random) -> Ve
             kept.push((0..count).map(|i| i == k).collect());
             kept.push((0..count).map(|i| i != k).collect());
         }
+        kept.extend(apart(epoch));
         let critical: Vec<usize> =
             (0..count).filter(|i| epoch.atoms[*i].lba <= CRITICAL_LAST).collect();
         for (n, a) in critical.iter().enumerate() {
@@ -248,6 +267,35 @@ fn recipes(index: usize, epoch: &Epoch, share: usize, random: &mut Random) -> Ve
         all.push(by_chance(index, count, random));
     }
     all
+}
+
+/// Steps that are in flight together, which nothing keeps in order: each alone, and all but it.
+fn apart(epoch: &Epoch) -> Vec<Vec<bool>> {
+    let steps: BTreeSet<usize> = epoch.atoms.iter().map(|atom| atom.step).collect();
+    let alone = |step| epoch.atoms.iter().map(|atom| atom.step == step).collect::<Vec<_>>();
+    let each = steps.iter().filter(|_| 1 < steps.len()).map(|step| alone(*step));
+    each.flat_map(|alone| [alone.iter().map(|kept| !kept).collect(), alone]).collect()
+}
+
+/// One of those.
+fn is_apart(epoch: &Epoch, recipe: &Recipe) -> bool {
+    let of = |kept| {
+        let all = epoch.atoms.iter().zip(&recipe.kept).filter(move |(_, k)| **k == kept);
+        all.map(|(atom, _)| atom.step).collect::<BTreeSet<_>>()
+    };
+    let (kept, lost) = (of(true), of(false));
+    let is_split = kept.is_disjoint(&lost) && !kept.is_empty() && !lost.is_empty();
+    is_split && recipe.torn.is_none() && (kept.len() == 1 || lost.len() == 1)
+}
+
+/// No more than two blocks are there, or missing, and they are critical ones.
+fn is_critical(epoch: &Epoch, recipe: &Recipe) -> bool {
+    let few = |kept| {
+        let all = epoch.atoms.iter().zip(&recipe.kept).filter(|(_, k)| **k == kept);
+        let all: Vec<u64> = all.take(3).map(|(atom, _)| atom.lba).collect();
+        (1..=2).contains(&all.len()) && all.iter().all(|lba| *lba <= CRITICAL_LAST)
+    };
+    recipe.torn.is_none() && (few(true) || few(false))
 }
 
 /// Where an epoch of so many blocks is cut.

@@ -1,10 +1,35 @@
 //! What was tried, as figures for the README: a JSON file of this run, and a table for people.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
 
 use serde::Serialize;
 
 use crate::explore::Report;
+
+/// Begins the second part of the file.
+const TAKEOVERS: &str = "## The installer's own takeovers";
+
+/// A part of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Protocols,
+    Takeovers,
+}
+
+/// Renews one part of the file in this folder; the other stays.
+pub fn renew(folder: &Path, part: Part, text: &str) -> io::Result<()> {
+    let path = folder.join("FIGURES.md");
+    let old = fs::read_to_string(&path)?;
+    let at = old.find(TAKEOVERS).unwrap_or(old.len());
+    let (protocols, takeovers) = old.split_at(at);
+    let new = match part {
+        Part::Protocols => format!("{text}\n{takeovers}"),
+        Part::Takeovers => format!("{}\n\n{text}", protocols.trim_end()),
+    };
+    fs::write(path, new.trim_end().to_owned() + "\n")
+}
 
 /// The figures of one scenario.
 #[derive(Clone, Debug, Serialize)]
@@ -53,19 +78,30 @@ impl Figures {
         self.rows.iter().map(|row| row.violations).sum()
     }
 
-    /// A table in Markdown.
-    pub fn text(&self, mutations: usize) -> String {
-        let head = "\
-# What the crash lane tried
+    /// What the protocols make, as a part of the file: `mutations` of them are caught.
+    pub fn of_protocols(&self, mutations: usize) -> String {
+        let head = "# What the crash lane tried\n\n\
+                    Made by `CRASH_FIGURES=write cargo test -p crash-explorer --test explore`.";
+        self.text(head, &format!("{mutations} mutations of the protocols are caught."))
+    }
 
-Made by `CRASH_FIGURES=write cargo test -p crash-explorer --test explore`.";
+    /// The same of the installer's own takeovers, of which so many wrong orders are seen.
+    pub fn of_takeovers(&self, wrong: usize) -> String {
+        let head = format!(
+            "{TAKEOVERS}\n\n\
+             Made by `CRASH_FIGURES=write cargo test -p crash-explorer --test takeover`."
+        );
+        self.text(&head, &format!("{wrong} wrong orders of theirs are seen."))
+    }
+
+    /// A table in Markdown.
+    fn text(&self, head: &str, caught: &str) -> String {
         let columns = "\
 | scenario | states | with a torn block | after firmware repair | LBA 0 torn | violations |
 | --- | --- | --- | --- | --- | --- |";
         let mut text = format!(
             "{head} Seed {:#x}, {:.0} seconds.\n\n{} states, {} violations; in {} more LBA 0 \
-             itself was torn and nothing starts. {mutations} mutations of the protocols are \
-             caught.\n\n{columns}\n",
+             itself was torn and nothing starts. {caught}\n\n{columns}\n",
             self.seed,
             self.seconds,
             self.states(),

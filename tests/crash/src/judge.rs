@@ -55,7 +55,8 @@ pub enum Progress {
 }
 
 /// The judge of every scenario: old, or (where that was consented to) the message, or new, and
-/// never back; on trial the other system is whole; one copy of a GPT and of the state is whole.
+/// never back; on trial the other system is whole; one copy of a GPT and of the state is whole, and
+/// both in the end.
 #[derive(Debug)]
 pub struct Promises<'a> {
     scenario: &'a Scenario,
@@ -165,7 +166,7 @@ pub fn stray(
                 let over = kept.until.and_then(begins).is_some_and(|begin| begin <= number);
                 !over && kept.extent.overlaps(extent)
             });
-            let has_secret = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+            let has_secret = holds(bytes, SECRET.as_bytes());
             let at_home = secret_in.iter().any(|root| root.contains(extent));
             let what = match kept {
                 Some(kept) => format!("blocks {extent} are written, {} stay", kept.extent),
@@ -176,6 +177,35 @@ pub fn stray(
         }
     }
     None
+}
+
+/// Horspool's search. Most of what is written are zeros, which it passes by the length of what is
+/// looked for.
+fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
+    let len = wanted.len();
+    let mut next = 0;
+    while let Some(part) = bytes.get(next..next + len) {
+        if part == wanted {
+            return true;
+        }
+        let last = part.last();
+        let before = wanted.iter().take(len - 1).rposition(|byte| Some(byte) == last);
+        next += before.map_or(len, |at| len - 1 - at);
+    }
+    false
+}
+
+/// Where a GPT counts, both of its copies are whole, and the same.
+fn agree(view: &View<'_>) -> Result<(), String> {
+    if !Mbr::read(view).is_some_and(|mbr| mbr.is_protective()) {
+        return Ok(());
+    }
+    let parts = |at| Gpt::strict(view, at).map(|gpt| gpt.parts());
+    match (parts(1), parts(view.blocks() - 1)) {
+        (Some(primary), Some(backup)) if primary == backup => Ok(()),
+        (Some(_), Some(_)) => Err("the copies of the GPT differ".to_owned()),
+        (None, _) | (_, None) => Err("a copy of the GPT is damaged".to_owned()),
+    }
 }
 
 /// At most one copy of a GPT that counts is damaged.
@@ -227,10 +257,13 @@ impl Judge for Promises<'_> {
         let overlay = Overlay::new();
         let view = View { image: durable, overlay: &overlay };
         let outcome = self.scenario.machine().boot(&view).outcome;
-        let what = if outcome.version() == Some(self.scenario.ends) {
-            return Ok(());
-        } else {
-            format!("ends so that it {outcome}")
+        let copies = if self.scenario.has_gpt { agree(&view) } else { Ok(()) };
+        let what = match copies {
+            _ if outcome.version() != Some(self.scenario.ends) => {
+                format!("ends so that it {outcome}")
+            }
+            Err(what) => what,
+            Ok(()) => return Ok(()),
         };
         Err(Violation { step: "end".to_owned(), what })
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use boot_oracle::Firmware;
 use crash_explorer::explore::{Budget, explore, state};
-use crash_explorer::figures::Figures;
+use crash_explorer::figures::{Figures, Part, renew};
 use crash_explorer::judge::Promises;
 use crash_explorer::mutate::MUTATIONS;
 use crash_explorer::scenario::takeover::Host;
@@ -99,7 +99,7 @@ fn no_cut_breaks_a_promise() {
     });
     let mut figures = figures.into_inner().unwrap();
     figures.seconds = begun.elapsed().as_secs_f64();
-    let text = figures.text(MUTATIONS.len());
+    let text = figures.of_protocols(MUTATIONS.len());
     println!("{text}");
     std::fs::write(
         target().join("crash-figures.json"),
@@ -107,7 +107,7 @@ fn no_cut_breaks_a_promise() {
     )
     .unwrap();
     if std::env::var("CRASH_FIGURES").as_deref() == Ok("write") {
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("FIGURES.md"), text).unwrap();
+        renew(Path::new(env!("CARGO_MANIFEST_DIR")), Part::Protocols, &text).unwrap();
     }
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));

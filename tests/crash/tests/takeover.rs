@@ -3,7 +3,8 @@
 //! trial has failed. What was cut is begun again by the command itself, and cut a second time. And
 //! long lives of such hosts.
 //!
-//! `CRASH_SEED` chooses the random states and lives, `CRASH_LIVES` how many of these there are.
+//! `CRASH_SEED` chooses the random states and lives, `CRASH_LIVES` how many of these there are;
+//! `CRASH_FIGURES=write` renews the checked-in figures.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::unwrap_used,
@@ -12,8 +13,14 @@
 #![allow(clippy::print_stdout, reason = "the figures are for whoever looks at the test")]
 #![allow(clippy::disallowed_methods, reason = "a test runs the tools directly")]
 
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
 use crash_explorer::epochs::{epochs, performed};
-use crash_explorer::explore::{Budget, explore};
+use crash_explorer::explore::{Budget, Report, explore};
+use crash_explorer::figures::{Figures, Part, renew};
 use crash_explorer::judge::Promises;
 use crash_explorer::scenario::Scenario;
 
@@ -50,6 +57,7 @@ mod testing;
 mod wrong;
 
 use lab::Lab;
+use lives::KINDS;
 use scene::Kind;
 
 const SEED: u64 = 0x07a6_e03e_2026;
@@ -60,6 +68,8 @@ const BY_COMMANDS: usize = 4;
 /// Cuts after which what is left to do is cut a second time.
 const AGAIN: usize = 4;
 const AGAIN_OF_RETRY: usize = 3;
+/// Threads: one per core of the smallest machine that this is run on.
+const THREADS: usize = 2;
 
 fn seed() -> u64 {
     let text = std::env::var("CRASH_SEED").unwrap_or_default();
@@ -67,7 +77,7 @@ fn seed() -> u64 {
 }
 
 /// Cuts a run everywhere. None of the cuts may break a promise, and both systems boot.
-fn explored(scenario: &Scenario) {
+fn explored(scenario: &Scenario) -> Report {
     let budget = Budget { seed: seed(), states: STATES, only: None, first: false, one_of: 1 };
     let mut judge = Promises::new(scenario);
     let report = explore(&scenario.old, &scenario.steps, &mut judge, budget);
@@ -77,6 +87,7 @@ fn explored(scenario: &Scenario) {
     for word in ["boots old", "boots new"] {
         assert!(report.outcomes.contains_key(word), "{:?}", report.outcomes);
     }
+    report
 }
 
 /// The commands are given again on what a cut has left: half of what was in flight is there.
@@ -111,48 +122,59 @@ fn by_bios(takeover: &Scenario) -> Scenario {
     }
 }
 
-fn cut_everywhere(kind: Kind) {
+/// What was tried on one kind of host, by scenario, and how many wrong orders were seen.
+fn cut_everywhere(kind: Kind) -> (Vec<(String, Report)>, usize) {
     let mut lab = Lab::new(kind);
     let mut steps = lab.take_over();
     let on_trial = performed(&lab.old, &steps);
     steps.extend(lab.bless());
     steps.extend(lab.finish());
     let takeover = lab.scenario("takeover", &lab.old, steps);
-    explored(&takeover);
+    let mut tried = vec![(takeover.name.clone(), explored(&takeover))];
     if kind == Kind::OwnGpt {
         explored(&by_bios(&takeover));
     }
+    let mut wrong = if kind.is_own() { 0 } else { wrong::takeover(&takeover, &lab.tables) };
     by_commands(&lab, &takeover, BY_COMMANDS);
-    again::each(&lab, &takeover, AGAIN);
+    tried.push((format!("{}, again", takeover.name), again::each(&lab, &takeover, AGAIN)));
     lab.put(&on_trial);
     lab.fail_trial();
     lab.next_release();
     let failed = disk::load(&lab.scene.disk());
     let retry = lab.scenario("second takeover", &failed, lab.take_over());
-    explored(&retry);
-    wrong::each(&retry);
+    tried.push((retry.name.clone(), explored(&retry)));
+    wrong += wrong::retry(&retry, &lab.tables);
     by_commands(&lab, &retry, 1);
-    again::each(&lab, &retry, AGAIN_OF_RETRY);
+    tried.push((format!("{}, again", retry.name), again::each(&lab, &retry, AGAIN_OF_RETRY)));
+    (tried, wrong)
 }
 
 #[test]
-fn no_cut_strands_a_host_with_an_mbr() {
-    cut_everywhere(Kind::MbrBios);
-}
-
-#[test]
-fn no_cut_strands_a_host_with_a_boot_loader_in_the_gap() {
-    cut_everywhere(Kind::MbrGap);
-}
-
-#[test]
-fn no_cut_strands_a_host_with_a_gpt_by_bios() {
-    cut_everywhere(Kind::GptBios);
-}
-
-#[test]
-fn no_cut_strands_a_host_with_a_gpt_by_uefi() {
-    cut_everywhere(Kind::GptUefi);
+fn no_cut_strands_a_host_of_another_product() {
+    let begun = Instant::now();
+    let figures = Mutex::new((Figures { seed: seed(), ..Figures::default() }, 0));
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(kind) = KINDS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (tried, wrong) = cut_everywhere(*kind);
+                    let mut figures = figures.lock().unwrap();
+                    for (name, report) in &tried {
+                        figures.0.add(name, report);
+                    }
+                    figures.1 += wrong;
+                }
+            });
+        }
+    });
+    let (mut figures, wrong) = figures.into_inner().unwrap();
+    figures.seconds = begun.elapsed().as_secs_f64();
+    let text = figures.of_takeovers(wrong);
+    println!("{text}");
+    if std::env::var("CRASH_FIGURES").as_deref() == Ok("write") {
+        renew(Path::new(env!("CARGO_MANIFEST_DIR")), Part::Takeovers, &text).unwrap();
+    }
 }
 
 #[test]

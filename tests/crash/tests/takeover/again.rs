@@ -1,7 +1,7 @@
 //! The power goes a second time: what was cut is begun again by the real code, and cut as well.
 
 use boot_oracle::disk::Disk as _;
-use crash_explorer::explore::{Budget, explore, samples};
+use crash_explorer::explore::{Budget, Report, explore, samples};
 use crash_explorer::image::{Image, Overlay, View};
 use crash_explorer::judge::Promises;
 use crash_explorer::scenario::Scenario;
@@ -15,11 +15,11 @@ const STATES: usize = 40;
 /// Of its states, so that the test takes seconds.
 const ONE_OF: u64 = 16;
 
-/// From so many cuts, spread over the run; each by chance in its epoch.
-pub(crate) fn each(lab: &Lab, first: &Scenario, cuts: usize) {
+/// From so many cuts, spread over the run; each by chance in its epoch. What came of it.
+pub(crate) fn each(lab: &Lab, first: &Scenario, cuts: usize) -> Report {
     let all = samples(&first.old, &first.steps, seed(), 1);
     let every = all.len().div_ceil(cuts).max(1);
-    let (mut begun, mut done, mut torn, mut states) = (0, 0, 0, 0);
+    let (mut begun, mut done, mut torn, mut all_of_it) = (0, 0, 0, Report::default());
     for cut in all.into_iter().skip(every / 2).step_by(every) {
         let cut = cut.readable();
         if !has_boot_sector(&cut) {
@@ -40,14 +40,15 @@ pub(crate) fn each(lab: &Lab, first: &Scenario, cuts: usize) {
         let report = explore(&second.old, &second.steps, &mut Promises::new(&second), budget);
         let violation = report.violations.first();
         assert!(violation.is_none(), "{}, again, {:#x}: {violation:?}", first.name, seed());
-        states += report.states;
+        all_of_it.add(report);
     }
     println!(
-        "{}, again from {begun} cuts, {done} where all was done, {torn} of LBA 0 itself: {states} \
+        "{}, again from {begun} cuts, {done} where all was done, {torn} of LBA 0 itself: {} \
          states",
-        first.name
+        first.name, all_of_it.states
     );
     assert!(0 < begun, "{}", first.name);
+    all_of_it
 }
 
 /// Where LBA 0 itself is torn nothing starts, and nobody knows the host: no order of writes can

@@ -34,6 +34,8 @@ use super::testing::{TinyRelease, dom0_with, noise};
 use super::{commands, disk};
 
 /// From this step on the old system's place is given up.
+pub(crate) const FINAL: &str = "the final table counts";
+/// By this one, which is the only one left where all else was done before.
 pub(crate) const LOGS: &str = "make the file system on logs";
 
 /// An old host whose takeover is recorded.
@@ -272,9 +274,10 @@ impl Lab {
         let inventory = own.slot(Slot::A).inventory.unwrap();
         let mut systems = ByPlace(self.whole(&end));
         systems.leave_out(old, &steps);
+        let until = if steps.iter().any(|step| step.name == FINAL) { FINAL } else { LOGS };
         let old_parts = kept(tables).into_iter();
         let mut untouched: Vec<Untouched> =
-            old_parts.map(|extent| Untouched { extent, until: Some(LOGS) }).collect();
+            old_parts.map(|extent| Untouched { extent, until: Some(until) }).collect();
         let sr = inside(extent(&tables.last, Role::Sr), &tables.last);
         untouched.push(Untouched { extent: sr, until: None });
         Scenario {

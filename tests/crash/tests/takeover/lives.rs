@@ -16,18 +16,16 @@ use super::life::{Ending, Life, Stand};
 use super::releases::{VERSIONS, release};
 use super::running::Health;
 use super::scene::Kind;
-use super::seed;
 use super::testing::TinyRelease;
+use super::{THREADS, seed};
 
 /// Hosts of other products. One of ours starts its old system by the same boot loader as the new
 /// one: what these lives say of slots is not so there.
-const KINDS: [Kind; 4] = [Kind::MbrBios, Kind::MbrGap, Kind::GptBios, Kind::GptUefi];
+pub(crate) const KINDS: [Kind; 4] = [Kind::MbrBios, Kind::MbrGap, Kind::GptBios, Kind::GptUefi];
 /// Events of a life.
 const EVENTS: usize = 50;
 /// Lives of each kind of host.
 const LIVES: u64 = 1;
-/// Threads: one per core of the smallest machine that this is run on.
-const THREADS: usize = 2;
 /// After so many events a life must have come to rest.
 const REST: usize = 12;
 /// The last release is for the end of a life.
@@ -158,7 +156,7 @@ fn ends_well(life: &mut Life<'_>) {
         } else {
             life.bless(Health::Well);
             if life.stand() == Stand::OnTrial {
-                // Its count of tries was torn: the system before it runs, and the trial is given up.
+                // Its count of tries was torn: the system before it runs. The trial is given up.
                 life.command(Command::Rollback { to: String::new() }, Ending::Whole);
             }
             life.command(Command::Finish, Ending::Whole);
