@@ -23,10 +23,12 @@ pub(crate) struct Partition {
     node: String,
     pub(crate) start: u64,
     pub(crate) size: u64,
-    /// PARTUUID.
+    /// PARTUUID, of a GPT's.
+    #[serde(default)]
     uuid: String,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
     name: String,
 }
 
@@ -55,7 +57,6 @@ struct Dump {
 
 #[derive(Debug, serde::Deserialize)]
 struct Table {
-    label: String,
     partitions: Vec<Partition>,
 }
 
@@ -75,9 +76,6 @@ pub(crate) fn label(disk: &Path) -> Result<String> {
 /// The partitions in the order of their numbers.
 pub(crate) fn partitions(disk: &Path) -> Result<Vec<Partition>> {
     let mut table = dump::<Dump>(disk)?.partitiontable;
-    crate::failure::ensure(table.label == "gpt", || {
-        format!("{}: {}", disk.display(), table.label)
-    })?;
     table.partitions.sort_by_key(Partition::number);
     Ok(table.partitions)
 }

@@ -236,6 +236,8 @@ fn given_up(lab: &mut Lab, chain: Chain, disk: &Path) -> Result<()> {
 
 /// The layout of a fresh installation, and the old root in slot b.
 pub(super) fn final_table(disk: &Path, (path, holds): (&str, &str)) -> Result<()> {
+    let label = inside::label(disk)?;
+    ensure(label == "gpt", || format!("the table is {label}, gpt expected"))?;
     let mut numbers: Vec<u32> = inside::partitions(disk)?.iter().map(Partition::number).collect();
     numbers.sort_unstable();
     ensure(numbers == [1, 2, 3, 4, 5, 6], || format!("the partitions are {numbers:?}"))?;
