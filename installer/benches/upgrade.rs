@@ -1,6 +1,8 @@
 //! How long an upgrade on an image takes, beside writing the same release to a fresh slot: the
 //! steps of an installation that make slot a, the copy through the fence and its reading back with
-//! them. Both in turn, on one file system, so that what else the machine does meets both.
+//! them. Both in turn, on one file system, so that what else the machine does meets both. What was
+//! written before is brought to the disk first, and the order changes from round to round: who
+//! comes second meets what the first has left to the kernel.
 //!
 //!   cargo bench -p installer --bench upgrade -- RELEASE [ROUNDS]
 //!
@@ -72,12 +74,27 @@ fn main() {
     let mut whole = Times::new("upgrade");
     for round in 1..=rounds {
         let dir = tempfile::tempdir().unwrap();
-        let disk = dir.path().join("disk.img");
-        let mut slot = install(&first, &disk);
-        slot.retain(|(title, _)| OF_SLOT.iter().any(|step| step.title() == *title));
-        assert_eq!(slot.len(), OF_SLOT.len(), "{slot:?}");
-        bless(dir.path(), &disk);
-        let upgrade = upgrade(&second, &disk);
+        let path = |name: &str| dir.path().join(name);
+        let host = path("host.img");
+        install(&first, &host);
+        bless(dir.path(), &host);
+        let fresh_slot = || {
+            rustix::fs::sync();
+            let mut slot = install(&first, &path("fresh.img"));
+            slot.retain(|(title, _)| OF_SLOT.iter().any(|step| step.title() == *title));
+            assert_eq!(slot.len(), OF_SLOT.len(), "{slot:?}");
+            slot
+        };
+        let upgraded = || {
+            rustix::fs::sync();
+            upgrade(&second, &host)
+        };
+        let (slot, upgrade) = if round % 2 == 0 {
+            let upgrade = upgraded();
+            (fresh_slot(), upgrade)
+        } else {
+            (fresh_slot(), upgraded())
+        };
         println!(
             "round {round}: {:.2} s, {:.2} s",
             fresh.add(slot).as_secs_f64(),
