@@ -104,6 +104,12 @@ fn steps(facts: &FinishFacts) -> Result<Vec<FinishStep>, Refusal> {
     if facts.again.stage == Stage::Last {
         return Ok(last(Vec::new()));
     }
+    if state.trial == Trial::Over && state.slot == Slot::B {
+        return Err(no("the copy of the old system is the chosen one, and slot a has to finish")
+            .hint(
+                "`host-installer rollback` goes forward to slot a, which finishes when it runs",
+            ));
+    }
     if state.trial == Trial::Pending || state.slot != Slot::A {
         return Err(no("the new system was not blessed yet, and the old one is its fallback")
             .hint("it is blessed after a good boot; `host-installer status` says how it stands"));

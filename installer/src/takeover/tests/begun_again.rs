@@ -186,6 +186,13 @@ fn both_files_of_the_boot_state_are_finished() {
     };
     finish::run(&plan, &mut host, &cancel, &mut stop).unwrap_err();
     drop(host);
+    // The copy is whole by now, and may be gone back to; slot a has to finish.
+    assert_eq!(scene.rollback(), Exit::Done);
+    let (exit, told) = answers::run(&scene, &["finish"]);
+    assert_eq!(exit, Exit::NotUpgradeable, "{told}");
+    assert!(told.contains("the copy of the old system is the chosen one"), "{told}");
+    assert_eq!(scene.rollback(), Exit::Done);
+    scene.bless();
     scene.boot_state(|files| {
         let before = files.state().unwrap();
         assert_eq!(before.other, Other::B);
