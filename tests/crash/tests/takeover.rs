@@ -134,7 +134,7 @@ fn cut_everywhere(kind: Kind) -> (Vec<(String, Report)>, usize) {
     if kind == Kind::OwnGpt {
         explored(&by_bios(&takeover));
     }
-    let mut wrong = if kind.is_own() { 0 } else { wrong::takeover(&takeover, &lab.tables) };
+    let mut wrong = wrong::takeover(&takeover, &lab.tables);
     by_commands(&lab, &takeover, BY_COMMANDS);
     tried.push((format!("{}, again", takeover.name), again::each(&lab, &takeover, AGAIN)));
     lab.put(&on_trial);

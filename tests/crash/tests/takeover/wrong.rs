@@ -5,7 +5,8 @@ use crash_explorer::explore::{Budget, explore};
 use crash_explorer::judge::{Judge as _, Promises};
 use crash_explorer::mutate::Spoil;
 use crash_explorer::scenario::Scenario;
-use partitioner::layout::Scheme;
+use partitioner::layout::{Role, Scheme};
+use partitioner::table::TablePlan;
 use partitioner::takeover::Takeover;
 use partitioner::write::takeover::needs_boot_code;
 
@@ -38,6 +39,11 @@ enum On {
     All,
     /// LBA 0 gets our boot code.
     BootCode,
+    /// The same, and it needs the rescue record while the old table counts: it finds the old boot
+    /// partition of an MBR of ours without.
+    Record,
+    /// The log partition does not begin with the old root, which is found there until it is made.
+    Elsewhere,
     /// The old table is a GPT.
     Gpt,
     /// The same, and LBA 0 gets our boot code.
@@ -52,6 +58,13 @@ impl On {
         match self {
             Self::All => true,
             Self::BootCode => boot_code,
+            Self::Record => boot_code && (gpt || tables.trial.partition(Role::OldBoot).is_none()),
+            Self::Elsewhere => {
+                let begins = |table: &TablePlan, role| {
+                    table.partition(role).map(|planned| planned.extent.first())
+                };
+                begins(&tables.trial, Role::OldRoot) != begins(&tables.last, Role::Logs)
+            }
             Self::Gpt => gpt,
             Self::GptBootCode => boot_code && gpt,
             Self::Moved => tables.moved.is_some(),
@@ -61,8 +74,8 @@ impl On {
 
 /// Of the takeover, up to its trial.
 const OF_TRIAL: [(Spoil, On); 22] = [
-    (Spoil::Skip(RESCUE), On::BootCode),
-    (Spoil::Move(RESCUE, TABLE), On::BootCode),
+    (Spoil::Skip(RESCUE), On::Record),
+    (Spoil::Move(RESCUE, TABLE), On::Record),
     (Spoil::NoFlushes(RESCUE, SWITCH), On::BootCode),
     (Spoil::Backwards(RESCUE), On::Moved),
     (Spoil::NoFlush(RESCUE), On::Moved),
@@ -93,7 +106,7 @@ const OF_END: [(Spoil, On); 16] = [
     (Spoil::Move(OTHER, COPY), On::All),
     (Spoil::NoFlushes(COPY, OTHER), On::All),
     (Spoil::Skip(OTHER), On::All),
-    (Spoil::Move(OTHER, SETTLE), On::All),
+    (Spoil::Move(OTHER, SETTLE), On::Elsewhere),
     (Spoil::Skip(LAST_TABLE), On::All),
     (Spoil::Move(FINAL, LAST_TABLE), On::BootCode),
     (Spoil::NoFlush(LAST_TABLE), On::All),
