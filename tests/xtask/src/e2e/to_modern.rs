@@ -23,7 +23,7 @@ const OLD_RUNS: &[Check] = &[
     ("so does the message of the day", "grep -q 'begins the takeover over' /run/motd.d/xenhost"),
     ("guests may start", "systemctl is-active -q xendomains"),
     ("there is nothing to finish", "host-installer finish"),
-    ("nothing can be upgraded from here", "host-installer upgrade; test $? -eq 16"),
+    ("it has no slot to go back to", "host-installer rollback; test $? -eq 16"),
 ];
 /// Of the copy in slot b.
 const COPY_RUNS: &[Check] = &[
