@@ -84,6 +84,20 @@ impl<'v> BootFiles<'v> {
         Ok(first == second)
     }
 
+    /// Makes both files hold the state that counts, where a cut has left them different. The one
+    /// that counts is not written.
+    pub fn mend(&mut self) -> Result<(), StateFileError> {
+        if self.copies_agree()? {
+            return Ok(());
+        }
+        let state = self.state()?;
+        if self.look(self.state).is_ok() {
+            self.commit_copy(state)
+        } else {
+            self.commit_first(state)
+        }
+    }
+
     /// The blocks of the volume that this value ever writes, and the one of the counter.
     pub fn extents(&mut self) -> Result<Vec<Extent>, StateFileError> {
         let tries = locate(self.volume.as_mut(), TRIES_FILE)?;

@@ -39,6 +39,8 @@ pub(super) fn commit(plan: &TakeoverPlan, host: &mut dyn Host) -> Result<(), Fai
         failed(error, exit, old)
     };
     let mut boot = boot_files(&plan.tables.trial, host).map_err(before)?;
+    // A bless that was cut may have left a copy that knows of no trial.
+    boot.mend().map_err(|e| before(e.into()))?;
     boot.clear_reason().map_err(|e| before(e.into()))?;
     boot.write_tries(TRIES).map_err(|error| match boot.tries() {
         Ok(Some(1..)) => failed(error.into(), Exit::IoAtCommit, DiskState::NewSystemBoots),

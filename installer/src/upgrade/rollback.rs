@@ -30,6 +30,7 @@ pub fn give_up(plan: GiveUp, site: &mut dyn Site) -> Result<(), StepError> {
         let (have, want) = (format!("{have:?}"), format!("{:?}", plan.state));
         return Err(StepError::StateChanged { have, want });
     }
+    boot.mend()?;
     boot.write_tries(0)?;
     Ok(boot.write_reason(GIVEN_UP)?)
 }

@@ -190,3 +190,17 @@ fn a_count_that_was_torn_is_no_obstacle() {
     assert_eq!(scene.boots(&slots), [NEW, OLD, &fell_back()]);
     assert_eq!(scene.verify(), Exit::Done);
 }
+
+/// A bless was cut between the two files of the boot state, and the trial was given up.
+#[test]
+fn both_files_of_the_boot_state_are_on_trial_again() {
+    let scene = taken_over(Kind::MbrBios);
+    scene.fail_trial("");
+    scene.boot_state(|files| {
+        let blessed = files.state().unwrap().blessed();
+        files.commit_copy(blessed).unwrap();
+    });
+    assert_eq!(scene.upgrade(&["--confirm", &digest(&scene)]), Exit::Done);
+    assert_eq!(scene.verify(), Exit::Done);
+    assert!(scene.own().unwrap().boot.copies_agree);
+}
