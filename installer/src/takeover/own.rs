@@ -17,13 +17,13 @@ use partitioner::layout::Role;
 use crate::engine::StepError;
 use crate::ports::HostError;
 use crate::release_dir::Release;
-use crate::upgrade::root::{Kind, Root, RootError, SlotRoot, text};
+use crate::upgrade::read::{can_be_loaded, is_blessed, menu_entries};
+use crate::upgrade::root::{Root, RootError, SlotRoot, text};
 use crate::upgrade::{collect, fresh_root};
 
 const INVENTORY: &str = "etc/xenhost/inventory.json";
 const BOOT_CONF: &str = "etc/xenhost/boot.conf";
 const SLOT_CFG: &str = "boot/xenhost/slot.cfg";
-const BLESSED: &str = "var/lib/xenhost/blessed.json";
 const SMALL: u64 = 1 << 20;
 
 /// `Ok(None)` for a root of another product.
@@ -50,25 +50,17 @@ pub(super) fn facts(
 
 /// What of the first boot was not done: bless leaves a file.
 pub(super) fn first_boot(root: &dyn Root) -> Result<Option<String>, RootError> {
-    let is_blessed = root.stat(BLESSED)?.is_some();
-    Ok((!is_blessed).then(|| "it was never blessed".to_owned()))
+    Ok((!is_blessed(root)?).then(|| "it was never blessed".to_owned()))
 }
 
 /// How the slot is started: by the first entry of its boot menu of which no file is missing.
 pub(super) fn boot(root: &dyn Root, uuid: Guid, texts: &OwnTexts) -> Result<OldBoot, String> {
     let conf = BootConf::parse(&texts.boot_conf).map_err(|e| format!("/{BOOT_CONF}: {e}"))?;
-    let entries = texts.slot_cfg.lines().filter_map(|line| {
-        let files = line.trim().strip_prefix("for file in ")?.strip_suffix("; do")?;
-        let mut files = files.split_whitespace();
-        BootFiles::new(files.next()?, files.next()?, files.next()?).ok()
-    });
-    for files in entries {
-        let paths = [files.xen(), files.kernel(), files.initrd()];
-        let is_there = |path: &&str| {
-            let stat = root.stat(path.trim_start_matches('/'));
-            matches!(stat, Ok(Some(stat)) if stat.kind == Kind::File && 0 < stat.len)
-        };
-        if paths.iter().all(is_there) {
+    let whole = |files: &Vec<String>| files.iter().all(|path| can_be_loaded(root, path));
+    for files in menu_entries(&texts.slot_cfg).filter(whole) {
+        if let [xen, kernel, initrd] = files.as_slice()
+            && let Ok(files) = BootFiles::new(xen, kernel, initrd)
+        {
             return OldBoot::from_own(&conf, &files, uuid)
                 .map_err(|e| format!("/{BOOT_CONF}: {e}"));
         }

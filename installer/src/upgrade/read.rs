@@ -301,7 +301,7 @@ fn look(root: &dyn Root) -> SlotFacts {
     }
     let marker = file(root, MARKER, SMALL).ok().flatten();
     facts.complete = marker.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    facts.blessed = file(root, BLESSED, SMALL).ok().flatten().is_some_and(|b| !b.is_empty());
+    facts.blessed = is_blessed(root).unwrap_or(false);
     match saved_guests(root) {
         Ok(saved) => facts.saved_guests = saved,
         Err(error) => facts.problem = facts.problem.or(Some(error.to_string())),
@@ -326,19 +326,31 @@ pub(crate) fn saved_guests(root: &dyn Root) -> Result<Vec<String>, super::root::
     Ok(saved)
 }
 
+/// A good boot has left its mark.
+pub(crate) fn is_blessed(root: &dyn Root) -> Result<bool, super::root::RootError> {
+    Ok(file(root, BLESSED, SMALL)?.is_some_and(|bytes| !bytes.is_empty()))
+}
+
+/// What each entry of a boot menu of ours loads: paths of Xen, kernel and initrd.
+pub(crate) fn menu_entries(menu: &str) -> impl Iterator<Item = Vec<String>> + '_ {
+    menu.lines().filter_map(|line| {
+        let files = line.trim().strip_prefix("for file in ")?.strip_suffix("; do")?;
+        Some(files.split_whitespace().map(str::to_owned).collect())
+    })
+}
+
+/// A boot loader finds something at this absolute path.
+pub(crate) fn can_be_loaded(root: &dyn Root, path: &str) -> bool {
+    let stat = root.stat(path.trim_start_matches('/'));
+    matches!(stat, Ok(Some(stat)) if stat.kind == Kind::File && 0 < stat.len)
+}
+
 /// What the boot menu names and is not there. Empty where one entry is whole.
 fn missing(root: &dyn Root) -> Vec<String> {
     let Ok(menu) = text(root, SLOT_CFG, SMALL) else { return vec![format!("/{SLOT_CFG}")] };
-    let entries = menu.lines().filter_map(|line| {
-        let files = line.trim().strip_prefix("for file in ")?.strip_suffix("; do")?;
-        Some(files.split_whitespace().map(str::to_owned).collect::<Vec<String>>())
-    });
-    let is_missing = |path: &&String| {
-        let path = path.trim_start_matches('/');
-        !matches!(root.stat(path), Ok(Some(stat)) if stat.kind == Kind::File && 0 < stat.len)
-    };
+    let is_missing = |path: &&String| !can_be_loaded(root, path);
     let mut all = vec![format!("/{SLOT_CFG}, or a Xen and a kernel in it,")];
-    for (number, files) in entries.enumerate() {
+    for (number, files) in menu_entries(&menu).enumerate() {
         let lacks: Vec<String> = files.iter().filter(is_missing).cloned().collect();
         if lacks.is_empty() {
             return Vec::new();
